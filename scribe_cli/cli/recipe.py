@@ -1,0 +1,93 @@
+"""`scribe recipe`: what can be written in a recipe, and what one means."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from ..run.console import Console
+from ..run.options import Machine, RecipeOptions
+from ..run.table import deliver
+from . import options
+
+
+@click.group("recipe")
+def command() -> None:
+    """List, check, explain and start recipes."""
+
+
+@command.command("list")
+@options.speech
+@click.pass_obj
+def listing(console: Console) -> None:
+    """The bundled recipes."""
+    from ..run import recipes as verb
+
+    deliver([verb.listing()], "table", None, console)
+
+
+@command.command()
+@click.argument("name")
+@options.speech
+@click.pass_obj
+def show(console: Console, name: str) -> None:
+    """A bundled recipe, as it is written."""
+    from ..run import recipes as verb
+
+    console.result(verb.show(name).rstrip("\n"))
+
+
+@command.command()
+@options.recipe_argument
+@options.data_for
+@options.settings
+@options.reading
+@options.machine
+@options.speech
+@click.pass_obj
+def check(console: Console, recipe: str, **given) -> None:
+    """Whether a recipe is one, with the line of what is wrong; with --data, for those data."""
+    from ..run import recipes as verb
+
+    console.result(verb.check(_asked(recipe, **given), console))
+
+
+@command.command()
+@options.recipe_argument
+@options.data_for
+@options.settings
+@options.reading
+@options.machine
+@options.speech
+@click.pass_obj
+def explain(console: Console, recipe: str, **given) -> None:
+    """The model of a recipe: its equations and a table of what is sampled."""
+    from ..run import recipes as verb
+
+    console.result(verb.explain(_asked(recipe, **given), console).rstrip("\n"))
+
+
+@command.command()
+@options.speech
+@click.pass_obj
+def init(console: Console) -> None:
+    """A commented recipe to start from."""
+    from ..run import recipes as verb
+
+    console.result(verb.starter().rstrip("\n"))
+
+
+@command.command()
+@options.speech
+@click.pass_obj
+def schema(console: Console) -> None:
+    """The JSON Schema of recipes, for editors."""
+    from ..run import recipes as verb
+
+    console.result(verb.schema())
+
+
+def _asked(recipe: str, data: Path | None, settings: tuple[str, ...], transpose: bool, **given) -> RecipeOptions:
+    overrides = options.overrides(settings, data_layer=given["layer"], dataset_key=given["dataset_key"])
+    return RecipeOptions(recipe, overrides, data, Machine(given["device"], given["threads"]), transpose)

@@ -1,0 +1,94 @@
+"""Capture of many cells replaced by few nodes: a quadrature of the empirical measure of log nu, draw by draw.
+
+A sum over cells of a function of log nu becomes a sum over nodes. Weights are positive and sum to 1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+ENTRIES = 2**21  # of Lanczos vectors in memory at one time
+
+
+@dataclass(frozen=True)
+class Nodes:
+    """x, weight: (draws, nodes); x is log nu. Nodes without cells have weight 0."""
+
+    x: np.ndarray
+    weight: np.ndarray
+
+    @classmethod
+    def none(cls, n_draws: int) -> Nodes:
+        """Every molecule counted: one node at log nu = 0."""
+        return cls(np.zeros((n_draws, 1)), np.ones((n_draws, 1)))
+
+
+def gauss(log_nu: np.ndarray, n_nodes: int) -> Nodes:
+    """Gauss's rule, exact for polynomials in log nu up to degree 2 n_nodes - 1; log_nu (draws, cells).
+
+    Lanczos with full reorthogonalisation gives the Jacobi matrix of the measure; its eigenvalues are the nodes, the
+    squared first components of its eigenvectors the weights (Golub and Welsch 1969).
+    """
+    return _by_blocks(log_nu, n_nodes, lambda s: _golub_welsch(*_lanczos(s, min(n_nodes, s.shape[1]))))
+
+
+def groups(log_nu: np.ndarray, n_groups: int) -> Nodes:
+    """Cells in intervals of equal width of log nu, each at its mean: for functions too narrow for Gauss's rule."""
+    return _by_blocks(log_nu, n_groups, lambda s: _intervals(s, n_groups))
+
+
+def _by_blocks(log_nu: np.ndarray, n: int, rule: Callable) -> Nodes:
+    """A rule on a few draws at a time, in coordinates of mean 0 and largest size 1."""
+    step = max(1, ENTRIES // (n * log_nu.shape[1]))
+    parts = []
+    for a in range(0, len(log_nu), step):
+        s = log_nu[a : a + step]
+        centre = s.mean(1, keepdims=True)
+        scale = np.maximum(np.abs(s - centre).max(1, keepdims=True), np.finfo(float).tiny)
+        x, weight = rule((s - centre) / scale)
+        parts.append((centre + scale * x, weight))
+    return Nodes(*(np.concatenate(v) for v in zip(*parts, strict=True)))
+
+
+def _lanczos(s: np.ndarray, steps: int) -> tuple[np.ndarray, np.ndarray]:
+    """(diagonal (draws, steps), off-diagonal (draws, steps - 1)) of the Jacobi matrix of s (draws, cells).
+
+    Where a measure has fewer points than steps the off-diagonal is set to 0: what follows has no weight.
+    """
+    n_draws, n_cells = s.shape
+    basis = np.zeros((steps, n_draws, n_cells))
+    basis[0] = n_cells**-0.5
+    diagonal, off = np.zeros((n_draws, steps)), np.zeros((n_draws, steps - 1))
+    for k in range(steps):
+        v = s * basis[k]
+        diagonal[:, k] = np.einsum("sc,sc->s", basis[k], v)
+        if k + 1 < steps:
+            for _ in range(2):  # twice is enough
+                v -= np.einsum("ksc,ks->sc", basis[: k + 1], np.einsum("ksc,sc->ks", basis[: k + 1], v))
+            norm = np.linalg.norm(v, axis=1)
+            alive = norm > 1e-12
+            off[:, k] = np.where(alive, norm, 0.0)
+            basis[k + 1] = v * (alive / np.where(alive, norm, 1.0))[:, None]
+    return diagonal, off
+
+
+def _golub_welsch(diagonal: np.ndarray, off: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    steps = diagonal.shape[1]
+    jacobi = np.zeros((len(diagonal), steps, steps))
+    at = np.arange(steps)
+    jacobi[:, at, at] = diagonal
+    jacobi[:, at[1:], at[:-1]] = jacobi[:, at[:-1], at[1:]] = off
+    x, vectors = np.linalg.eigh(jacobi)
+    return x, vectors[:, 0] ** 2
+
+
+def _intervals(s: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray]:
+    low, high = s.min(1, keepdims=True), s.max(1, keepdims=True)
+    width = np.maximum(high - low, np.finfo(float).tiny) / n
+    which = np.minimum(((s - low) / width).astype(int), n - 1) + n * np.arange(len(s))[:, None]
+    size = np.bincount(which.ravel(), minlength=n * len(s)).reshape(-1, n)
+    total = np.bincount(which.ravel(), s.ravel(), minlength=n * len(s)).reshape(-1, n)
+    return total / np.maximum(size, 1), size / s.shape[1]

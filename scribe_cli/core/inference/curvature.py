@@ -1,0 +1,47 @@
+"""The scale of each coordinate: the diagonal of the negative Hessian of the log joint."""
+
+from __future__ import annotations
+
+import functools
+import math
+
+import jax
+import jax.numpy as jnp
+
+from .problem import Problem
+
+FLATTEST = 1e-2  # of the curvature used for scales: a standard deviation of 10 in the lifted coordinate
+
+
+def negative_diagonal(problem: Problem):
+    """f(thetas, facts, stats) -> {site: diagonal of the negative Hessian}, one product per site.
+
+    The product with a vector of ones on a site is its diagonal, since given the rest no two genes and no two
+    cells meet (ENGINE.md 9).
+    """
+    gradient = jax.grad(problem.log_joint)
+
+    def diagonal(thetas, facts, stats):
+        at = functools.partial(gradient, facts=facts, stats=stats)
+        found = {}
+        for name in thetas:
+            ones = {n: (jnp.ones_like if n == name else jnp.zeros_like)(v) for n, v in thetas.items()}
+            found[name] = -jax.jvp(at, (thetas,), (ones,))[1][name]
+        return found
+
+    return diagonal
+
+
+def scale(diagonal):
+    """1/sqrt(curvature) per element; where the density bends the other way, its size still sets the scale."""
+    return jax.tree.map(lambda h: 1.0 / jnp.sqrt(jnp.maximum(jnp.abs(h), FLATTEST)), diagonal)
+
+
+def guide_log_sd(problem: Problem, diagonal) -> dict:
+    """log sd of each element of a mean-field guide: rows that stand for several cells carry one cell's curvature."""
+
+    def one(name, h):
+        per_cell = h / jnp.maximum(problem.row_weight(name), 1e-12)
+        return -0.5 * jnp.log(jnp.maximum(per_cell, math.exp(-4)))
+
+    return {name: one(name, h) for name, h in diagonal.items()}

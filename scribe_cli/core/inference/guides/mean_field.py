@@ -1,0 +1,34 @@
+"""Every coordinate a Normal of its own, in the lifted coordinates."""
+
+from __future__ import annotations
+
+import math
+
+import jax
+import jax.numpy as jnp
+
+from . import Guide
+
+HALF_LOG_2PI_E = 0.5 * math.log(2 * math.pi * math.e)
+
+
+def start(locs, log_sds):
+    return {"loc": dict(locs), "log_sd": dict(log_sds)}
+
+
+def points(params, eps):
+    return {n: loc + jnp.exp(params["log_sd"][n]) * eps[n] for n, loc in params["loc"].items()}
+
+
+def entropy(params, weights):
+    return sum((weights[n] * (log_sd + HALF_LOG_2PI_E)).sum() for n, log_sd in params["log_sd"].items())
+
+
+def sample(params, key, n):
+    """n draws; site by site with a key of its own, so that a site's draws do not depend on the others."""
+    keys = {name: jax.random.fold_in(key, i) for i, name in enumerate(sorted(params["loc"]))}
+    eps = {name: jax.random.normal(keys[name], (n, *loc.shape)) for name, loc in params["loc"].items()}
+    return jax.vmap(lambda e: points(params, e))(eps)
+
+
+MEMBER = Guide("mean_field", start, points, entropy, sample)

@@ -1,0 +1,101 @@
+"""The joint mode in the lifted coordinates, by Newton's method with conjugate gradients in a trust region.
+
+Converged means that the decrement g' H^-1 g / 2 of the joint problem is below `tolerance` nats, computed here,
+never an optimiser's own word (ENGINE.md, Optimising).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import jax
+import jax.numpy as jnp
+from jax.flatten_util import ravel_pytree
+
+from ...errors import NumericalError
+from . import curvature
+from .problem import Problem
+
+TOLERANCE = 1e-4
+MAX_STEPS = 200
+MAX_PRODUCTS = 100
+
+
+@dataclass(frozen=True)
+class Mode:
+    """thetas of the mode; value: log joint there; decrement in nats; steps taken."""
+
+    thetas: dict
+    value: float
+    decrement: float
+    steps: int
+    converged: bool
+
+
+def _conjugate_gradients(product, gradient, radius):
+    """Steihaug's: (step, decrement, inside). Stops at the region's edge or where the curvature is not positive."""
+    tolerance = jnp.minimum(1e-2, jnp.sqrt(jnp.linalg.norm(gradient))) * jnp.linalg.norm(gradient)
+
+    def to_edge(p, d):
+        pd, dd, pp = p @ d, d @ d, p @ p
+        return (-pd + jnp.sqrt(jnp.maximum(pd**2 + dd * (radius**2 - pp), 0.0))) / jnp.maximum(dd, 1e-300)
+
+    def body(state):
+        p, r, d, n, _, _ = state
+        hd = product(d)
+        bend, rr = d @ hd, r @ r
+        alpha = rr / jnp.where(bend > 0, bend, 1.0)
+        bad = (bend <= 1e-12 * (d @ d)) | (jnp.linalg.norm(p + alpha * d) >= radius)
+        p_next = p + jnp.where(bad, to_edge(p, d), alpha) * d
+        r_next = r - alpha * hd
+        d_next = r_next + (r_next @ r_next) / jnp.maximum(rr, 1e-300) * d
+        return p_next, r_next, d_next, n + 1, bad, jnp.linalg.norm(r_next) <= tolerance
+
+    start = (jnp.zeros_like(gradient), -gradient, -gradient, 0, jnp.bool_(False), jnp.bool_(False))
+    keep_on = lambda s: ~s[4] & ~s[5] & (s[3] < MAX_PRODUCTS)  # noqa: E731
+    p, _, _, _, at_edge, _ = jax.lax.while_loop(keep_on, body, start)
+    return p, -(gradient @ p) / 2.0, ~at_edge
+
+
+def stepper(problem: Problem):
+    """jit f(thetas, radius, facts, stats) -> (candidate thetas, value, candidate value, predicted gain, decrement, inside).
+
+    The region is a ball in coordinates scaled by the curvature at the current point.
+    """
+    diagonal = curvature.negative_diagonal(problem)
+
+    def step(thetas, radius, facts, stats):
+        centre, unravel = ravel_pytree(thetas)
+        scale = ravel_pytree(curvature.scale(diagonal(thetas, facts, stats)))[0]
+        loss = lambda y: -problem.log_joint(unravel(centre + scale * y), facts, stats)  # noqa: E731
+        origin = jnp.zeros_like(centre)
+        value, gradient = jax.value_and_grad(loss)(origin)
+        product = lambda v: jax.jvp(jax.grad(loss), (origin,), (v,))[1]  # noqa: E731
+        p, decrement, inside = _conjugate_gradients(product, gradient, radius)
+        gain = -(gradient @ p + 0.5 * p @ product(p))
+        return unravel(centre + scale * p), value, loss(p), gain, decrement, inside
+
+    return jax.jit(step)
+
+
+def find(problem: Problem, start: dict, on_step: Callable = lambda **_: None, tolerance: float = TOLERANCE) -> Mode:
+    """The mode from `start` ({site: theta}). Raises NumericalError where the log joint is not finite at the start."""
+    step = stepper(problem)
+    thetas, radius, value, decrement = start, float(sum(v.size for v in start.values())) ** 0.5, float("nan"), float("inf")
+    for i in range(MAX_STEPS):
+        candidate, value, reached, gain, decrement, inside = step(thetas, radius, problem.facts, problem.stats)
+        value, reached, gain, decrement = (float(v) for v in (value, reached, gain, decrement))
+        if value != value or abs(value) == float("inf"):
+            raise NumericalError(f"the log density is {-value} at step {i} of the search for the mode")
+        on_step(phase="mode", step=i + 1, loss=value, decrement=decrement)
+        # below the grain of the log density itself neither the gain nor the ratio can be seen
+        grain = 1e-13 * abs(value)
+        ratio = (value - reached) / max(gain, 1e-300)
+        if bool(inside) and decrement < tolerance:
+            better = reached <= value + grain
+            return Mode(candidate if better else thetas, -min(value, reached), decrement, i + 1, True)
+        radius = radius * 2.0 if ratio > 0.75 else (radius if ratio > 0.25 else radius / 4.0)
+        if reached == reached and (ratio > 1e-4 or abs(value - reached) <= grain):
+            thetas = candidate
+    return Mode(thetas, -value, decrement, MAX_STEPS, False)

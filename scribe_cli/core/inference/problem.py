@@ -1,0 +1,67 @@
+"""Problem: a model on data, ready for any engine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import jax
+import numpy as np
+
+from ..axes import CELL
+from ..facts import Facts
+from ..model import program
+from ..model.spec import ModelSpec
+from ..numerics.lanes import Lane
+
+
+@dataclass(frozen=True)
+class Minibatch:
+    """How a lane that takes some of the cells gets them: `read(rows)` gives counts (rows, genes) of those cells."""
+
+    size: int
+    read: Callable[[np.ndarray], np.ndarray]
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A log density of thetas, `log_joint(thetas, facts, stats)`, and what it is evaluated on.
+
+    facts, stats: of the rows that inference runs on; cells: the facts of all cells, one row each;
+    row_of_cell: (cells,) the row each cell shares, or None where every cell is its own row.
+    minibatch: where the whole is never evaluated at once, then `stats` is empty.
+    """
+
+    spec: ModelSpec
+    lane: Lane
+    facts: Facts
+    stats: Any
+    cells: Facts
+    row_of_cell: np.ndarray | None = None
+    minibatch: Minibatch | None = None
+    log_joint: Callable = field(init=False)
+    sites: dict = field(init=False)
+
+    def __post_init__(self):
+        object.__setattr__(self, "log_joint", program.log_joint(self.spec, self.lane))
+        object.__setattr__(self, "sites", program.sites(self.spec, self.facts))
+
+    def has_cells(self, site: str) -> bool:
+        return CELL in self.sites[site].axes
+
+    def row_weight(self, site: str):
+        """The weight of each element of a site, rank 3: multiplicities for cell sites, else 1."""
+        return self.facts.weight3() if self.has_cells(site) else np.ones((1, 1, 1))
+
+    def by_cell(self, values: dict) -> dict:
+        """Site arrays on rows, spread to one row per cell."""
+        if self.row_of_cell is None:
+            return dict(values)
+        return {n: (v[:, self.row_of_cell] if self.has_cells(n) else v) for n, v in values.items()}
+
+
+def purpose_key(seed: int, purpose: str):
+    """A key of its own for each purpose, never a carried split."""
+    number = int.from_bytes(purpose.encode()[:4].ljust(4, b"\0"), "big") & 0x7FFFFFFF
+    return jax.random.fold_in(jax.random.PRNGKey(seed), number)

@@ -1,0 +1,301 @@
+"""Stochastic variational inference: Adam on the ELBO in a chunked scan, until the smoothed ELBO stands still.
+
+Draws come in antithetic pairs: for a log density that is nearly quadratic under the guide, the noise of the
+gradient of a location then cancels. Steps are in units of the guide's own starting spread, so one learning rate
+serves a gene with ten counts and one with a million.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from ...errors import NumericalError
+from . import curvature, guides, mode
+from .posterior import Posterior
+from .problem import Problem, purpose_key
+
+CHUNK = 50  # steps between two looks at the host
+WINDOW = 200  # steps whose mean losses are compared
+LEARNING_RATE = 0.1
+STAGES = 5  # each 0.3 times the learning rate of the one before
+STAGE_FACTOR = 0.3
+MAX_STEPS = 100_000
+STILL = 1e-8  # of |ELBO|: a smaller gain per window is none
+ELBO_PAIRS = 128
+GUIDE = guides.load("mean_field")
+
+
+@dataclass(frozen=True)
+class Options:
+    """n_steps None: until converged; learning_rate None: 0.1, in units of the guide's starting spread."""
+
+    n_steps: int | None = None
+    learning_rate: float | None = None
+    early_stopping: bool = True
+    n_samples: int = 500
+    seed: int = 42
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """Where a fit ended: guide parameters {group: {site: array}} on rows, the mode if it was sought, the way there.
+
+    losses, rates: (steps,); gain, noise: nats won by the last window over the one before, and its standard error.
+    """
+
+    params: dict
+    mode: mode.Mode | None
+    losses: np.ndarray
+    rates: np.ndarray
+    converged: bool
+    gain: float
+    noise: float
+
+
+def fit(problem: Problem, start: dict, options: Options, on_step: Callable = lambda **_: None) -> Fitted:
+    """Mode (where the whole log joint is affordable and is an estimate), then the guide from there.
+
+    start: {site: theta}; on_step(phase, step, loss, ...) is called after each chunk. Raises NumericalError where a
+    loss is not finite.
+    """
+    found = None
+    if problem.minibatch is None and not problem.spec.hierarchical:
+        found = mode.find(problem, start, on_step)
+        start = found.thetas
+    log_sds = curvature.guide_log_sd(problem, _diagonal(problem, start))
+    return _optimise(problem, GUIDE.start(start, log_sds), found, options, on_step)
+
+
+def posterior(problem: Problem, fitted: Fitted, options: Options) -> Posterior:
+    """Draws from the guide, cell by cell, and the MAP (MODELS.md 6)."""
+    params = {group: problem.by_cell(values) for group, values in fitted.params.items()}
+    draws = draw(params, options.seed, options.n_samples)
+    found = fitted.mode
+    point = problem.by_cell(found.thetas) if found else params["loc"]
+    elbo, elbo_sd = _elbo(problem, fitted, options)
+    diagnostics = {
+        "converged": fitted.converged and (found is None or found.converged),
+        "n_steps": len(fitted.losses),
+        "elbo": elbo,
+        "elbo_sd": elbo_sd,
+        "elbo_gain_last_window": fitted.gain,
+        "elbo_noise_last_window": fitted.noise,
+        "optimiser": "adam",
+    }
+    if found:
+        diagnostics |= {"mode_log_joint": found.value, "mode_decrement": found.decrement, "mode_steps": found.steps}
+    return Posterior(
+        spec=problem.spec,
+        facts=problem.cells,
+        sample_dims=("sample",),
+        draws=draws,
+        point=_host(point),
+        map_kind="joint_mode" if found else "guide_location",
+        guide={"family": GUIDE.name, "params": {group: _host(values) for group, values in params.items()}},
+        history={"loss": fitted.losses, "learning_rate": fitted.rates},
+        diagnostics=diagnostics,
+    )
+
+
+def draw(params: dict, seed: int, n: int) -> dict:
+    """{site: (n, ...)} thetas from a mean-field guide's parameters: the same for the same seed."""
+    return _host(jax.jit(GUIDE.sample, static_argnums=2)(params, purpose_key(seed, "draw"), n))
+
+
+def _host(values: dict) -> dict:
+    return {name: np.asarray(value) for name, value in values.items()}
+
+
+def _diagonal(problem: Problem, thetas: dict) -> dict:
+    diagonal = jax.jit(curvature.negative_diagonal(problem))
+    if problem.minibatch is None:
+        return diagonal(thetas, problem.facts, problem.stats)
+    total = {n: np.zeros(v.shape) for n, v in thetas.items()}
+    n_cells, size = problem.facts.sizes["cell"], problem.minibatch.size
+    for first in range(0, n_cells, size):
+        # the last batch is moved back to keep one shape; its cells seen twice are set, not added
+        index = np.arange(first, first + size) - max(0, first + size - n_cells)
+        fresh = index >= first
+        facts = problem.facts.rows(index, fresh.astype(float))
+        part = diagonal(_take(problem, thetas, index), facts, {"counts": problem.minibatch.read(index)})
+        for name, h in part.items():
+            if problem.has_cells(name):
+                total[name][:, index[fresh]] = np.asarray(h)[:, fresh]
+            else:
+                total[name] += np.asarray(h)
+    return _prior_once(problem, thetas, total)
+
+
+def _prior_once(problem: Problem, thetas: dict, total: dict) -> dict:
+    """Each batch brought the priors of genes and globals along; they count once."""
+    n_batches = math.ceil(problem.facts.sizes["cell"] / problem.minibatch.size)
+    empty = problem.facts.rows(np.arange(1), np.zeros(1))
+    counts = np.zeros((1, problem.facts.sizes["gene"]))
+    prior = jax.jit(curvature.negative_diagonal(problem))(_take(problem, thetas, np.arange(1)), empty, {"counts": counts})
+    return {
+        n: (h if problem.has_cells(n) else h - (n_batches - 1) * np.asarray(prior[n])) for n, h in total.items()
+    }
+
+
+def _take(problem: Problem, values: dict, index) -> dict:
+    """Site arrays on some rows."""
+    return {n: (v[:, index] if problem.has_cells(n) else v) for n, v in values.items()}
+
+
+def _negative_elbo(problem: Problem, params, eps, facts, stats):
+    """Minus the ELBO from the antithetic pair (eps, -eps)."""
+    weights = {n: facts.weight3() if problem.has_cells(n) else jnp.ones((1, 1, 1)) for n in params["loc"]}
+    pair = {n: jnp.stack([e, -e]) for n, e in eps.items()}
+    density = jax.vmap(lambda e: problem.log_joint(GUIDE.points(params, e), facts, stats))(pair)
+    weights = {n: jnp.broadcast_to(w, params["loc"][n].shape) for n, w in weights.items()}
+    return -(density.mean() + GUIDE.entropy(params, weights))
+
+
+def _noise(problem: Problem, key, rows: int | None):
+    """Standard normal draws for each site; a minibatch has `rows` rows of the cell axis."""
+    noise = {}
+    for i, (name, site) in enumerate(sorted(problem.sites.items())):
+        shape = list(site.shape)
+        if rows is not None and problem.has_cells(name):
+            shape[1] = rows
+        noise[name] = jax.random.normal(jax.random.fold_in(key, i), tuple(shape))
+    return noise
+
+
+def _chunk(problem: Problem, optimiser):
+    """jit f(moves, state, base, unit, key, rate, xs, facts, stats): one scan over the steps in xs."""
+
+    def run(moves, state, base, unit, key, rate, xs, facts, stats):
+        def at(moves):
+            return jax.tree.map(lambda b, u, m: b + u * m, base, unit, moves)
+
+        def loss(moves, x):
+            params, batch, data = at(moves), facts, stats
+            if problem.minibatch is not None:
+                rows = x["index"]
+                params = {group: _take(problem, values, rows) for group, values in params.items()}
+                batch = facts.rows(rows, facts.sizes["cell"] / rows.shape[0])
+                data = {"counts": x["counts"]}
+            eps = _noise(problem, jax.random.fold_in(key, x["step"]), batch.sizes.get("cell"))
+            return _negative_elbo(problem, params, eps, batch, data)
+
+        def one(carry, x):
+            moves, state = carry
+            value, gradient = jax.value_and_grad(loss)(moves, x)
+            update, state = optimiser.update(gradient, state)
+            moves = jax.tree.map(lambda m, u: m - rate * u, moves, update)
+            return (moves, state), value
+
+        (moves, state), losses = jax.lax.scan(one, (moves, state), xs)
+        return moves, state, losses, at(moves)
+
+    return jax.jit(run)
+
+
+def _batches(problem: Problem, seed: int, first: int, n: int) -> dict:
+    """Inputs of n steps: their numbers, and in a minibatch the cells and counts of each. A function of the step alone."""
+    xs = {"step": first + jnp.arange(n)}
+    if problem.minibatch is None:
+        return xs
+    size, n_cells = problem.minibatch.size, problem.facts.sizes["cell"]
+    per_epoch = max(n_cells // size, 1)
+    index = np.stack([_epoch(seed, s // per_epoch, n_cells)[(s % per_epoch) * size :][:size] for s in range(first, first + n)])
+    return xs | {"index": index, "counts": np.stack([problem.minibatch.read(rows) for rows in index])}
+
+
+@functools.lru_cache(maxsize=2)
+def _epoch(seed: int, epoch: int, n_cells: int):
+    return np.random.default_rng([seed, epoch]).permutation(n_cells)
+
+
+def _optimise(problem: Problem, base, found, options: Options, on_step) -> Fitted:
+    optimiser = optax.scale_by_adam()
+    run = _chunk(problem, optimiser)
+    unit = {group: jax.tree.map(jnp.ones_like, values) for group, values in base.items()}
+    unit["loc"] = jax.tree.map(jnp.exp, base["log_sd"])
+    moves = jax.tree.map(jnp.zeros_like, base)
+    state, key = optimiser.init(moves), purpose_key(options.seed, "svi")
+    losses, rates, plan, params = [], [], _Plan(options), base
+    chunk = 1 if problem.minibatch is not None else CHUNK
+    while not plan.done(losses):
+        n = min(chunk, plan.last - len(losses))
+        rate = plan.rate(len(losses))
+        xs = _batches(problem, options.seed, len(losses), n)
+        moves, state, new, params = run(moves, state, base, unit, key, rate, xs, problem.facts, problem.stats)
+        new = np.asarray(new)
+        if not np.isfinite(new).all():
+            raise NumericalError(_autopsy(params, len(losses) + int(np.argmin(np.isfinite(new)))))
+        losses.extend(new)
+        rates.extend([rate] * n)
+        on_step(phase="fit", step=len(losses), loss=float(np.mean(losses[-WINDOW:])), total=options.n_steps)
+    gain, noise = _gain(losses)
+    return Fitted(params, found, np.asarray(losses), np.asarray(rates), plan.converged(losses), gain, noise)
+
+
+def _autopsy(params: dict, step: int) -> str:
+    bad = [n for values in params.values() for n, v in values.items() if not bool(jnp.isfinite(v).all())]
+    site = f"the guide of {bad[0]} is not finite" if bad else "the guide is finite, the log density is not"
+    return f"the ELBO is not finite at step {step}: {site}; try a smaller svi.learning_rate, or look at the counts"
+
+
+def _gain(losses) -> tuple[float, float]:
+    """(gain of the last window over the one before, its standard error), in nats."""
+    if len(losses) < 2 * WINDOW:
+        return float("inf"), float("inf")
+    before, after = np.asarray(losses[-2 * WINDOW : -WINDOW]), np.asarray(losses[-WINDOW:])
+    return float(before.mean() - after.mean()), float(np.sqrt((before.var() + after.var()) / WINDOW))
+
+
+class _Plan:
+    """When the learning rate drops, and when it is over: each stage ends once its gain is lost in the noise."""
+
+    def __init__(self, options: Options):
+        self._rate = options.learning_rate or LEARNING_RATE
+        self._until_still = options.early_stopping or options.n_steps is None
+        self._bounded = options.n_steps is not None
+        self.last = options.n_steps or MAX_STEPS
+        self._stage, self._stage_start = 0, 0
+
+    def rate(self, step: int) -> float:
+        staged = self._rate * STAGE_FACTOR**self._stage if self._until_still else self._rate
+        lowest = STAGE_FACTOR ** (STAGES - 1)
+        return min(staged, self._rate * lowest ** (step / self.last)) if self._bounded else staged
+
+    def done(self, losses) -> bool:
+        if self._until_still and self._still(losses):
+            self._stage, self._stage_start = self._stage + 1, len(losses)
+        return len(losses) >= self.last or self._stage >= STAGES
+
+    def converged(self, losses) -> bool:
+        """All stages ended by themselves; or, told to run all steps, the last windows are still."""
+        return self._stage >= STAGES if self._until_still else self._is_still(losses)
+
+    def _still(self, losses) -> bool:
+        return len(losses) - self._stage_start >= 2 * WINDOW and self._is_still(losses)
+
+    @staticmethod
+    def _is_still(losses) -> bool:
+        gain, noise = _gain(losses)
+        return gain < 2.0 * noise + STILL * abs(losses[-1])
+
+
+def _elbo(problem: Problem, ended: Fitted, options: Options) -> tuple[float, float]:
+    """(ELBO, standard error): at the end point where the whole is affordable, else the mean of the last window."""
+    if problem.minibatch is not None:
+        tail = ended.losses[-WINDOW:]
+        return -float(tail.mean()), float(tail.std() / math.sqrt(len(tail)))
+
+    def one(params, key, facts, stats):
+        return _negative_elbo(problem, params, _noise(problem, key, None), facts, stats)
+
+    keys = jax.random.split(purpose_key(options.seed, "elbo"), ELBO_PAIRS)
+    value = jax.jit(lambda p, f, s: jax.lax.map(lambda k: one(p, k, f, s), keys))(ended.params, problem.facts, problem.stats)
+    return -float(value.mean()), float(value.std() / math.sqrt(ELBO_PAIRS))

@@ -1,0 +1,109 @@
+"""What a refusal may ask of a recipe: conditions on what is set, by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from .asked import Asked
+
+ACROSS_DATASETS = (
+    "expression_dataset_prior",
+    "prob_dataset_prior",
+    "zero_inflation_dataset_prior",
+    "overdispersion_dataset_prior",
+    "capture_scaling_prior",
+)
+HIERARCHIES = ("prob_prior", "expression_prior", "zero_inflation_prior", "overdispersion_prior", *ACROSS_DATASETS)
+
+
+def never(asked: Asked) -> bool:
+    return False
+
+
+def none_of(*keys: str) -> Callable[[Asked], bool]:
+    return lambda asked: not any(key in asked.given for key in keys)
+
+
+def one_of(*keys: str) -> Callable[[Asked], bool]:
+    return lambda asked: any(key in asked.given for key in keys)
+
+
+def samples(role: str) -> Callable[[Asked], bool]:
+    return lambda asked: role in asked.roles
+
+
+def mixed(asked: Asked) -> bool:
+    return asked.mixed
+
+
+def biology(asked: Asked) -> bool:
+    return asked.biology
+
+
+def bnb(asked: Asked) -> bool:
+    return asked.get("overdispersion") == "bnb"
+
+
+def vae(asked: Asked) -> bool:
+    return asked.method == "vae"
+
+
+def not_vae(asked: Asked) -> bool:
+    return asked.method != "vae"
+
+
+def mcmc(asked: Asked) -> bool:
+    return asked.method == "mcmc"
+
+
+def not_mcmc(asked: Asked) -> bool:
+    return asked.method != "mcmc"
+
+
+def optimises(asked: Asked) -> bool:
+    return asked.method != "mcmc" or asked.initialised
+
+
+def uses(family: str) -> Callable[[Asked], bool]:
+    """Some hierarchy is of `family`; bnb without a named prior has the horseshoe."""
+    return lambda asked: (
+        any(asked.get(key) == family for key in HIERARCHIES)
+        or (
+            family == "horseshoe"
+            and bnb(asked)
+            and none_of("overdispersion_prior", "overdispersion_dataset_prior")(asked)
+        )
+    )
+
+
+def mean_is_mixed(asked: Asked) -> bool:
+    chosen = asked.get("mixture_params", "all")
+    named = chosen in ("all", "biological", "mean") if isinstance(chosen, str) else asked.roles["mean"] in chosen
+    return asked.mixed and named
+
+
+def mixture_params_exist(asked: Asked) -> bool:
+    chosen = asked.given["mixture_params"]
+    if isinstance(chosen, str):
+        return chosen not in ("prob", "gate") or chosen in asked.roles
+    return all(name in asked.names and asked.roles.get("capture") != name for name in chosen)
+
+
+def anchor_is_identified(asked: Asked) -> bool:
+    return not asked.shorthand.capture or asked.biology
+
+
+def anchor_has_one_mean(asked: Asked) -> bool:
+    return not mean_is_mixed(asked) or "expression_prior" in asked.given
+
+
+def labels_fit(asked: Asked) -> bool:
+    return len(asked.given["annotation_component_order"]) <= asked.get("n_components", 1)
+
+
+def enough_draws(asked: Asked) -> bool:
+    if asked.method == "mcmc":
+        draws = asked.get("mcmc.n_samples", 1000) * asked.get("mcmc.n_chains", 4)
+    else:
+        draws = asked.get("svi.n_samples", 500)
+    return asked.given["output.ppc_samples"] <= draws

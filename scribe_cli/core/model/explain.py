@@ -1,0 +1,138 @@
+"""A model written out: its equations, its sites, and the ways its likelihood can be summed."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import jax.numpy as jnp
+
+from ..axes import CELL, COMPONENT, DATASET, GENE, LATENT, ORDER, Axes
+from ..facts import ARRAY_AXIS, Facts
+from ..numerics import choose, kernels
+from ..supports import SUPPORTS
+from . import parameterizations, program
+from .capture import COORDINATES
+from .derive import NAMES
+from .spec import ModelSpec, ParamSpec, Prior
+
+INDEX = {COMPONENT: "k", DATASET: "d", CELL: "c", GENE: "g", LATENT: "l"}
+
+# families that are laws of the value; the others are laws of theta
+OF_VALUE = {
+    "beta": "Beta({a}, {b})",
+    "beta_prime": "BetaPrime({a}, {b})",
+    "dirichlet": "Dirichlet({a})",
+    "library_size": "Normal({log_M0} - {log_library}, {sigma_M}) truncated to >= 0",
+}
+
+
+@dataclass(frozen=True)
+class SiteRow:
+    """A sampled site. shape: sizes of its axes where the data are known, else None."""
+
+    site: str
+    parameter: str
+    axes: Axes
+    shape: tuple[int, ...] | None
+    coordinate: str
+    prior: str
+
+
+@dataclass(frozen=True)
+class Explanation:
+    equations: tuple[str, ...]
+    sites: tuple[SiteRow, ...]
+    lanes: tuple[str, ...]
+
+
+def explain(spec: ModelSpec, sizes: Mapping[str, int] | None = None) -> Explanation:
+    """`sizes`: of each axis, where the data are known. Lanes: the legal ones, cheapest first."""
+    lanes = tuple(lane.name for lane in choose.legal(spec))
+    return Explanation((*_equations(spec), *map(_prior_line, spec.params)), _sites(spec, sizes), lanes)
+
+
+def text(explanation: Explanation) -> str:
+    """For a terminal: equations, then the table of sites, then the lanes."""
+    head = ("site", "axes", "shape", "coordinate", "prior")
+    rows = [head, *(map(_cells, explanation.sites))]
+    widths = [max(len(row[i]) for row in rows) for i in range(len(head))]
+    table = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    lanes = f"likelihood: {explanation.lanes[0]} (exact, the cheapest of {', '.join(explanation.lanes)})"
+    return "\n".join([*explanation.equations, "", *table, "", lanes]) + "\n"
+
+
+def _cells(row: SiteRow) -> tuple[str, ...]:
+    shape = "" if row.shape is None else " x ".join(map(str, row.shape)) or "1"
+    return row.site, " x ".join(row.axes) or "one", shape, row.coordinate, row.prior
+
+
+def _symbol(name: str, axes: Axes) -> str:
+    index = "".join(INDEX[axis] for axis in ORDER if axis in axes)
+    return f"{NAMES[name].symbol if name in NAMES else name}{'_' if index else ''}{index}"
+
+
+def _equations(spec: ModelSpec) -> list[str]:
+    """The law of the counts and what its coordinates are made of."""
+    lines = []
+    kernel = kernels.load(spec.kernel)
+    symbols = {}
+    for coordinate, formula in parameterizations.load(spec.parameterization).natural.items():
+        name = coordinate.partition("_")[2]
+        axes = spec.coordinate_axes(coordinate)
+        symbols[coordinate] = _symbol(name, axes)
+        if formula.inputs != (name,):
+            lines.append(f"{symbols[coordinate]} = {_with_axes(formula.text, spec, formula.inputs)}")
+    if spec.capture:
+        thinned = kernel.thinned
+        scale, name = thinned.split("_", 1)
+        hat = _symbol(f"{name}_hat", (*spec.coordinate_axes(thinned), CELL))
+        nu = _symbol("p_capture", (CELL,))
+        lines.insert(0, f"{scale} {hat} = {scale} {symbols[thinned]} + log {nu}")
+        symbols[thinned] = hat
+        if spec.capture != "p_capture":
+            lines.append(f"{_symbol(spec.capture, (CELL,))} = {COORDINATES[spec.capture].text.replace('nu', nu)}")
+    law = f"{spec.kernel}({', '.join(symbols.values())})"
+    if spec.gated:
+        gate = _symbol("gate", spec["gate"].axes)
+        law = f"{gate} [u = 0] + (1 - {gate}) {law}"
+    return [f"u_cg ~ {law}", *lines]
+
+
+def _with_axes(formula: str, spec: ModelSpec, inputs: tuple[str, ...]) -> str:
+    """A formula's text with the indices of its inputs."""
+    words = {NAMES[name].symbol: _symbol(name, spec[name].axes) for name in inputs}
+    for symbol in sorted(words, key=len, reverse=True):
+        formula = re.sub(rf"\b{re.escape(symbol)}\b", words[symbol], formula)
+    return formula
+
+
+def _prior_line(param: ParamSpec) -> str:
+    symbol = _symbol(param.name, param.axes)
+    law_of = symbol if param.prior.family in OF_VALUE else f"{SUPPORTS[param.support].coordinate} {symbol}"
+    return f"{law_of} ~ {_law(param.prior)}"
+
+
+def _law(prior: Prior) -> str:
+    """Family(arguments), and of a hierarchy what it is over and around."""
+    words = {k: f"{v}_{INDEX[ARRAY_AXIS[v]]}" if isinstance(v, str) else f"{v:.6g}" for k, v in prior.args.items()}
+    if prior.family in OF_VALUE and prior.base is None:
+        return OF_VALUE[prior.family].format(**words)
+    law = f"{prior.family}({', '.join(f'{k} {v}' for k, v in words.items())})"
+    law += f" over {prior.over}" if prior.over else ""
+    return law + (f" around {_law(prior.base)}" if prior.base else "")
+
+
+def _sites(spec: ModelSpec, sizes: Mapping[str, int] | None) -> tuple[SiteRow, ...]:
+    used = sizes or {axis: 2 for axis in (COMPONENT, DATASET, CELL, GENE)}
+    arrays = {name: jnp.zeros(used[axis]) for name, axis in ARRAY_AXIS.items() if axis in used}
+    rows = []
+    for site, found in program.sites(spec, Facts(used, arrays)).items():
+        param = max((p for p in spec.params if site.startswith(p.name)), key=lambda p: len(p.name))
+        shape = tuple(sizes[axis] for axis in found.axes) if sizes else None
+        coordinate = (
+            f"{SUPPORTS[param.support].coordinate} {param.name}" if site == f"{param.name}_unconstrained" else ""
+        )
+        rows.append(SiteRow(site, param.name, found.axes, shape, coordinate, _law(param.prior)))
+    return tuple(rows)

@@ -1,0 +1,123 @@
+"""The one draw of a model, its log density, and its replay."""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass
+
+import jax
+import jax.numpy as jnp
+import numpyro
+from numpyro import handlers
+from numpyro.infer.util import log_density
+
+from ..axes import CELL, DATASET, SLOT, Axes, in_order, shape3, union
+from ..facts import Facts
+from ..numerics import kernels
+from ..numerics.natural import Natural
+from ..supports import SUPPORTS
+from . import parameterizations, priors
+from .capture import COORDINATES
+from .spec import ModelSpec, Prior
+
+
+class Context:
+    """One pass over a model's sites: plates made once, arguments looked up, values rank 3."""
+
+    def __init__(self, facts: Facts):
+        self.facts = facts
+        self._families = priors.load()
+        self._plates = {a: numpyro.plate(a, n, dim=SLOT[a]) for a, n in facts.sizes.items()}
+
+    def theta(self, name: str, prior: Prior, axes: Axes, site: str):
+        """The lifted value of a parameter, drawn from `prior`."""
+        return self._families[prior.family].draw(self, name, prior, axes, site)
+
+    def site(self, name: str, law, axes: Axes):
+        """Sample `law(shape)` under the plates of `axes`; cells carry the facts' weight."""
+        with contextlib.ExitStack() as stack:
+            if CELL in axes:
+                stack.enter_context(handlers.scale(scale=self.facts.weight3()))
+            for axis in axes:
+                stack.enter_context(self._plates[axis])
+            return numpyro.sample(name, law(shape3(axes, self.facts.sizes)))
+
+    def arguments(self, prior: Prior) -> dict:
+        """Hyperparameters as rank-3 arrays: numbers, or the facts they name."""
+        return {k: self._argument(v, prior) for k, v in prior.args.items()}
+
+    def _argument(self, value, prior):
+        if isinstance(value, str):
+            return self.facts.array3(value)
+        return jnp.full((1, 1, 1), value, float)
+
+    @staticmethod
+    def broadcast(shape, *arguments):
+        """Each argument at the site's full shape, so that no law has to expand."""
+        return tuple(jnp.broadcast_to(jnp.asarray(a, float).reshape((1,) * (3 - jnp.ndim(a)) + jnp.shape(a)), shape) for a in arguments)
+
+
+def draw(spec: ModelSpec, facts: Facts) -> dict:
+    """{parameter: log-scale value, rank 3}. The only caller of numpyro.sample."""
+    context = Context(facts)
+    return {
+        p.name: SUPPORTS[p.support].to_log(context.theta(p.name, p.prior, p.axes, f"{p.name}_unconstrained"))
+        for p in spec.params
+    }
+
+
+def natural(spec: ModelSpec, x: dict) -> Natural:
+    """Natural coordinates from log-scale values, neither thinned nor gathered to cells."""
+    formulas = parameterizations.load(spec.parameterization).natural
+    core_axes = union(*(p.axes for p in spec.core))
+    excess, gate, weights = (spec.role(role) for role in ("excess", "gate", "weights"))
+    core = {coordinate: formula(x) for coordinate, formula in formulas.items()}
+    return Natural(
+        core=core | ({"log_omega": x[excess.name]} if excess else {}),
+        log_nu=COORDINATES[spec.capture].to_log_nu(x[spec.capture]) if spec.capture else None,
+        logit_gate=x[gate.name] if gate else None,
+        log_weights=x[weights.name] if weights else None,
+        row=next((a for a in (CELL, DATASET) if a in core_axes), None),
+    )
+
+
+def log_likelihood(spec: ModelSpec, lane, x: dict, facts: Facts, stats: dict):
+    return sum(lane.terms(kernels.load(spec.kernel), natural(spec, x), facts, stats).values())
+
+
+def log_joint(spec: ModelSpec, lane):
+    """f(thetas, facts, stats): log prior plus log likelihood, in the lifted coordinates."""
+
+    def model(facts, stats):
+        numpyro.factor("counts", log_likelihood(spec, lane, draw(spec, facts), facts, stats))
+
+    return lambda thetas, facts, stats: log_density(model, (facts, stats), {}, thetas)[0]
+
+
+def replay(spec: ModelSpec, facts: Facts, thetas: dict) -> dict:
+    """{parameter: log-scale value} at given sites: the draw, with its latents substituted."""
+    seeded = handlers.seed(lambda: draw(spec, facts), jax.random.PRNGKey(0))
+    return handlers.substitute(seeded, data=thetas)()
+
+
+@dataclass(frozen=True)
+class Site:
+    """A sampled site: its shape (rank 3, plus an event axis for weights) and the axes it varies over."""
+
+    shape: tuple[int, ...]
+    axes: Axes
+
+
+def sites(spec: ModelSpec, facts: Facts) -> dict[str, Site]:
+    """{site: Site}, by shapes alone: nothing is run."""
+    found = {}
+
+    def record(key, arrays):
+        seeded = handlers.seed(lambda: draw(spec, Facts(facts.sizes, arrays)), key)
+        for name, site in handlers.trace(seeded).get_trace().items():
+            if site["type"] == "sample":
+                axes = in_order(frame.name for frame in site["cond_indep_stack"])
+                found[name] = Site(jnp.shape(site["value"]), axes)
+
+    jax.eval_shape(record, jax.random.PRNGKey(0), dict(facts.arrays))
+    return found

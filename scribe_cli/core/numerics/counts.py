@@ -1,0 +1,99 @@
+"""Counts packed for the lanes: tails of each gene in buckets of equal width, without gathers or scatters.
+
+sum over cells of log (a)_u = sum_j N_j log(a + j), N_j the number of cells with u > j (ENGINE.md 1). Genes are
+ordered by their maximum count and cut into buckets, so that each bucket is one dense block.
+"""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from scipy.special import gammaln
+
+from .special import log_rising
+
+WIDTHS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096)
+
+
+def pack_tails(gene, count, n, n_cells: int, n_genes: int) -> dict:
+    """Device arrays from a histogram of the non-zero counts (gene, count >= 1, number of cells; sorted).
+
+    order, inverse: (genes,) the genes by maximum count, and back; buckets: (genes of the bucket, width) tail counts;
+    large: distinct counts and their numbers, (genes, distinct), for genes whose maximum is above the widest bucket;
+    total: (genes,) sums of counts; nonzero: (genes,) numbers of non-zero counts; log_factorial: sum of log u!; n_cells.
+    """
+    gene, count, n = np.asarray(gene), np.asarray(count, np.int64), np.asarray(n, float)
+    largest = np.zeros(n_genes, np.int64)
+    np.maximum.at(largest, gene, count)
+    bucket = np.searchsorted(WIDTHS, largest)
+    order = np.lexsort((np.arange(n_genes), np.where(largest == 0, -1, bucket)))
+    inverse = np.argsort(order)
+    position = np.full(n_genes, -1)
+    buckets = []
+    for b in range(len(WIDTHS)):
+        members = order[(bucket[order] == b) & (largest[order] > 0)]
+        position[members] = np.arange(len(members))
+        rows = (bucket[gene] == b) & (largest[gene] > 0)
+        buckets.append(_tails(position[gene[rows]], count[rows], n[rows], len(members), WIDTHS[b]))
+    heavy = bucket[gene] == len(WIDTHS)
+    return {
+        "order": order,
+        "inverse": inverse,
+        "silent": np.zeros(int((largest == 0).sum())),
+        "buckets": tuple(buckets),
+        "large": _distinct(gene[heavy], count[heavy], n[heavy]),
+        "total": np.bincount(gene, n * count, n_genes),
+        "nonzero": np.bincount(gene, n, n_genes),
+        "log_factorial": float((n * gammaln(count + 1.0)).sum()),
+        "n_cells": float(n_cells),
+    }
+
+
+def _tails(position, count, n, genes, width):
+    """(genes, width): the number of cells with u > j."""
+    exact = np.zeros((genes, width + 1))
+    np.add.at(exact, (position, count), n)
+    return exact[:, ::-1].cumsum(1)[:, ::-1][:, 1:].copy()
+
+
+def _distinct(gene, count, n):
+    """Distinct counts and their numbers in rows of one gene each, padded with count 1 and number 0."""
+    genes, row, size = np.unique(gene, return_inverse=True, return_counts=True)
+    width = int(size.max()) if len(size) else 0
+    column = np.arange(len(gene)) - np.repeat(np.cumsum(size) - size, size)
+    counts, numbers = np.ones((len(genes), width)), np.zeros((len(genes), width))
+    counts[row, column], numbers[row, column] = count, n
+    return counts, numbers
+
+
+@jax.custom_vjp
+def permute(x, order, inverse):
+    """x[..., order]; its transpose is the gather by `inverse`, where the automatic one is a scatter."""
+    return x[..., order]
+
+
+permute.defvjp(
+    lambda x, order, inverse: (x[..., order], inverse),
+    lambda inverse, g: (g[..., inverse], None, None),
+)
+
+
+def log_rising_total(tails, log_a):
+    """sum over genes and cells of log (a_g)_u, for log_a (genes,)."""
+    log_a = permute(log_a, tails["order"], tails["inverse"])
+    start = tails["silent"].shape[0]
+    total = jnp.zeros(())
+    for block in tails["buckets"]:
+        genes, width = block.shape
+        if genes:
+            part = log_a[start : start + genes, None]
+            # the first factor is log a itself: exp(log_a) may underflow where genes are rare
+            total += (block[:, :1] * part).sum()
+            if width > 1:
+                total += (block[:, 1:] * jnp.log(jnp.exp(part) + jnp.arange(1.0, width)[None])).sum()
+        start += genes
+    counts, numbers = tails["large"]
+    if counts.shape[0]:
+        total += (numbers * log_rising(log_a[start:, None], counts)).sum()
+    return total

@@ -1,0 +1,30 @@
+"""Lanes: ways of summing the one log-likelihood over counts. Each equals the dense lane in value and gradient."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from ... import registry
+
+
+@dataclass(frozen=True)
+class Lane:
+    """One way to sum.
+
+    legal(spec) -> bool; statistics: the names of what `terms` reads from stats, in data/statistics.py;
+    terms(kernel, natural, facts, stats) -> {axes met: number}, whose sum is the log-likelihood;
+    batched: whether it can run on some of the cells; shares_rows: whether equal cells may share one row.
+    """
+
+    name: str
+    cost: int
+    legal: Callable
+    statistics: tuple[str, ...]
+    terms: Callable
+    batched: bool = False
+    shares_rows: bool = False
+
+
+def load() -> dict[str, Lane]:
+    return registry.load(__name__)

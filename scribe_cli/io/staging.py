@@ -1,0 +1,137 @@
+"""Staging: results are made in OUT/.tmp/<run id>, put on disk, then moved entry by entry (CONTRACT 3).
+
+The order is everything but manifest and fit, then manifest.json, then fit.h5ad or fit.zarr. The manifest is
+staged last of all, so a stage that holds one is complete, and a run that was killed while its entries were moved
+is finished by moving the rest.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from ..errors import CannotCreate, IOFailure
+from .schema import ENTRIES, FIT, MANIFEST
+
+TMP = ".tmp"
+
+
+def stage_of(out: Path, run_id: str) -> Path:
+    return out / TMP / run_id
+
+
+def open_stage(out: Path, run_id: str) -> Path:
+    """An empty OUT/.tmp/<run id>; CannotCreate where OUT cannot be made or written."""
+    stage = stage_of(out, run_id)
+    try:
+        if stage.exists():
+            shutil.rmtree(stage)
+        stage.mkdir(parents=True)
+    except OSError as error:
+        raise CannotCreate(f"{out}: cannot be created or written ({error.strerror}); choose another --output") from error
+    return stage
+
+
+def require_room(out: Path, needed: int) -> None:
+    """CannotCreate where the disk of OUT, which need not exist yet, has less room than `needed` bytes."""
+    place = next(p for p in (out, *out.absolute().parents) if p.exists())
+    free = shutil.disk_usage(place).free
+    if free < needed:
+        raise CannotCreate(
+            f"{out}: the results need about {needed / 1e9:.2g} GB and the disk has {free / 1e9:.2g} GB free;"
+            " make room, choose another --output, or store less (output.samples, output.data in the recipe)"
+        )
+
+
+@contextlib.contextmanager
+def writing(out: Path, run_id: str) -> Iterator[None]:
+    """The system's failures while results are written, as IOFailure; an unsealed stage is then taken away."""
+    try:
+        yield
+    except OSError as error:
+        if not sealed(out, run_id):
+            shutil.rmtree(out / TMP, ignore_errors=True)
+        place, reason = error.filename or out, error.strerror or error
+        raise IOFailure(f"{place}: writing the results failed ({reason}); make room, then run the same command") from error
+
+
+def seal(stage: Path, manifest: str) -> None:
+    """Put all that is staged on disk, then the manifest: from here on the stage is complete."""
+    _sync(stage)
+    (stage / MANIFEST).write_text(manifest)
+    _sync(stage)
+
+
+def commit(out: Path, run_id: str) -> None:
+    """Move the entries of a sealed stage into OUT, as far as they are not there, and clear away older ones."""
+    stage = stage_of(out, run_id)
+    for name in sorted(_names(stage), key=_rank):
+        _replace(stage / name, out / name, out / TMP / f"{run_id}.old")
+        _sync_path(out)
+    for name in stale(out):
+        _remove(out / name)
+    shutil.rmtree(out / TMP, ignore_errors=True)
+    _sync_path(out)
+
+
+def sealed(out: Path, run_id: str) -> bool:
+    """Whether `commit` alone finishes the run: all its files are in OUT or, still to be moved, in its stage."""
+    stage = stage_of(out, run_id)
+    place = stage if (stage / MANIFEST).exists() else out
+    if not (place / MANIFEST).exists():
+        return False
+    manifest = json.loads((place / MANIFEST).read_text())
+    files = (Path(f) for f in manifest["files"])
+    return manifest["run_id"] == run_id and all((stage / f).exists() or (out / f).exists() for f in files)
+
+
+def stale(out: Path) -> list[str]:
+    """Entries of ours that an earlier run left and the run of the manifest does not have."""
+    files = json.loads((out / MANIFEST).read_text())["files"]
+    ours = {MANIFEST, *(f.split("/")[0] for f in files)}
+    return [name for name in ENTRIES if name not in ours and (out / name).exists()]
+
+
+def _names(folder: Path) -> list[str]:
+    return [p.name for p in folder.iterdir()] if folder.exists() else []
+
+
+def _rank(name: str) -> tuple[int, str]:
+    return (2 if name in FIT.values() else 1 if name == MANIFEST else 0), name
+
+
+def _replace(new: Path, old: Path, aside: Path) -> None:
+    """A file by rename; a directory by two, what is in its place put aside first."""
+    if old.is_dir() or (new.is_dir() and old.exists()):
+        aside.mkdir(exist_ok=True)
+        if (aside / old.name).exists():
+            _remove(aside / old.name)
+        os.rename(old, aside / old.name)
+    os.replace(new, old)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink()
+
+
+def _sync(folder: Path) -> None:
+    """Every file and folder below, on disk."""
+    for path, _, names in os.walk(folder):
+        for name in names:
+            _sync_path(Path(path) / name)
+        _sync_path(Path(path))
+
+
+def _sync_path(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

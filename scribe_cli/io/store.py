@@ -1,0 +1,214 @@
+"""posterior.zarr: the posterior on disk, in the layout of ArviZ (CONTRACT 3).
+
+Zarr format 2, consolidated. Arrays are written one variable at a time, so that no more than one variable's
+draws is in memory, and straight by zarr: xarray opens the result, but need not be there to make it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numcodecs
+import numpy as np
+import zarr
+
+from ..core.axes import CELL, COMPONENT, GENE, Axes
+from ..core.inference.posterior import Variable
+from ..core.model.derive import NAMES, Name
+from ..core.supports import SUPPORTS
+from .outputs import Array, FitOutputs, Selected
+from .results import Results, with_saturated
+from .schema import CHUNK, SCHEMA_VERSION
+from .summary import Summary, at_limits, summarise
+
+UNCONSTRAINED = "_unconstrained"
+COMPRESSOR = numcodecs.Blosc(cname="zstd", clevel=1, shuffle=numcodecs.Blosc.SHUFFLE)
+# along `statistic` of the group `summary`
+STATISTIC = ("mean", "sd", "q05", "q50", "q95", "saturated")
+
+
+def write_store(path: Path, fit: FitOutputs) -> Results:
+    """All groups of posterior.zarr; what is left of the fit without its draws."""
+    root = zarr.create_group(store=path, zarr_format=2, attributes=_root_attributes(fit))
+    summaries = tuple(_parameter(root, variable, fit) for variable in fit.variables)
+    reasons = with_saturated(fit.reasons, summaries, len(fit.coords[GENE]))
+    results = Results(summaries, fit.coords, fit.gene_columns, fit.cell_columns, reasons, fit.map_kind)
+    root.attrs["parameters"] = [s.name for s in summaries]
+    for name, array in fit.lifted.items():
+        dims, values = (*fit.sample_dims, *array.dims), at_limits(array.values, "real")[0]
+        _put(root, "unconstrained_posterior", name + UNCONSTRAINED, Array(dims, values))
+    for name, values in fit.sample_stats.items():
+        _put(root, "sample_stats", name, Array(fit.sample_dims, np.asarray(values)))
+    for name, values in fit.history.items():
+        _put(root, "fit_history", name, Array(("step",), np.asarray(values)))
+    for name, array in fit.constant.items():
+        _put(root, "constant_data", name, array)
+    _predictive(root, fit)
+    _columns(root, results, fit.selected)
+    _guide(root, fit.guide)
+    _coordinates(root, fit)
+    zarr.consolidate_metadata(root.store, zarr_format=2)
+    return results
+
+
+def _root_attributes(fit: FitOutputs) -> dict[str, Any]:
+    record = fit.record
+    return {
+        "run_id": record.run_id,
+        "schema_version": SCHEMA_VERSION,
+        "model_spec": fit.spec.to_json(),
+        "sample_dims": list(fit.sample_dims),
+        "map_kind": fit.map_kind,
+        "key": record.key,
+        "format": record.format,
+        "method": record.method,
+        "seed": record.seed,
+        "results_only": record.results_only,
+        "fingerprint": dict(record.fingerprint),
+        "versions": dict(record.versions),
+        "coords": list(fit.coords),
+        "inference_library": "numpyro",
+    }
+
+
+def _parameter(root: zarr.Group, variable: Variable, fit: FitOutputs) -> Summary:
+    """One parameter in `posterior`, `map` and `summary`."""
+    summary, draws = summarise(variable, len(fit.sample_dims))
+    attributes = _attributes(variable)
+    if variable.stored:
+        _put(root, "posterior", variable.name, Array((*fit.sample_dims, *variable.axes), draws), attributes)
+    _put(root, "map", variable.name, Array(variable.axes, summary.statistics["map"]), attributes)
+    if variable.lifted is not None:
+        lifted = Array(lifted_dims(variable.axes, variable.support), np.asarray(variable.lifted, float))
+        _put(root, "map", variable.name + UNCONSTRAINED, lifted, attributes)
+    rows = {**summary.statistics, "saturated": summary.saturated}
+    stacked = np.stack([rows[s] for s in STATISTIC]).astype(np.float32)
+    _put(root, "summary", variable.name, Array(("statistic", *variable.axes), stacked), attributes)
+    return summary
+
+
+def _attributes(variable: Variable) -> dict[str, Any]:
+    name = NAMES.get(variable.name, Name(variable.name, variable.name))
+    return {
+        "descriptive_name": name.descriptive,
+        "symbol": name.symbol,
+        "support": variable.support,
+        "domain": SUPPORTS[variable.support].domain,
+        "coordinate": SUPPORTS[variable.support].coordinate,
+        "kind": "sampled" if variable.sampled else "derived",
+        "unconstrained_name": variable.name + UNCONSTRAINED if variable.sampled else "",
+    }
+
+
+def lifted_dims(axes: Axes, support: str) -> tuple[str, ...]:
+    """Dimensions of theta: a simplex has one element less along component, so that is another dimension."""
+    return tuple("component_ratio" if a == COMPONENT and support == "simplex" else a for a in axes)
+
+
+def _predictive(root: zarr.Group, fit: FitOutputs) -> None:
+    """`ppc`: the predictive tables as arrays along gene, cell, and `bin` of the count histograms."""
+    for name, values in fit.tables.get("ppc_gene", {}).items():
+        if name != GENE:
+            _put(root, "ppc", name, Array((GENE,), np.asarray(values)))
+    for name, values in fit.cell_totals.items():
+        _put(root, "ppc", name, Array((CELL,), np.asarray(values)))
+    for name, values in fit.tables.get("ppc_hist", {}).items():
+        _put(root, "ppc", f"hist_{name}", Array(("bin",), np.asarray(values)))
+
+
+def _columns(root: zarr.Group, results: Results, selected: Selected) -> None:
+    """What var and obs hold beside parameters, and which part of the input was fitted: to make fit.h5ad again."""
+    for name, values in {**results.gene_columns, "reason": results.reasons}.items():
+        _put(root, "gene_columns", name, Array((GENE,), np.asarray(values)))
+    for name, values in results.cell_columns.items():
+        _put(root, "cell_columns", name, Array((CELL,), np.asarray(values)))
+    for name, values in (("cells", selected.cells), ("genes", selected.genes)):
+        _put(root, "selected", name, Array((f"selected_{name}",), np.asarray(values, np.int64)))
+
+
+def _guide(root: zarr.Group, guide: Mapping[str, Any] | None) -> None:
+    """`variational_params/<group>/<site>`: rank-3 float64 arrays, as the guide has them."""
+    if guide is None:
+        return
+    parent = root.create_group("variational_params", attributes={"family": guide["family"]})
+    for name, sites in guide["params"].items():
+        group = parent.create_group(name)
+        for site, values in sites.items():
+            values = np.asarray(values, np.float64)
+            _array(group, site, Array(tuple(f"{site}_{i}" for i in range(values.ndim)), values), {})
+
+
+def _coordinates(root: zarr.Group, fit: FitOutputs) -> None:
+    """In each group the names along the axes that its arrays use; in `coords` all of them."""
+    for axis, names in fit.coords.items():
+        _put(root, "coords", axis, Array((axis,), np.asarray(names, dtype=str)))
+    labels = {**fit.coords, "statistic": STATISTIC}
+    for _, group in root.groups():
+        used = {d for _, array in group.arrays() for d in array.attrs["_ARRAY_DIMENSIONS"]}
+        for axis in sorted(used & set(labels) - set(group)):
+            _array(group, axis, Array((axis,), np.asarray(labels[axis], dtype=str)), {})
+        for dim in sorted(used & {*fit.sample_dims, "step"}):
+            size = _size(group, dim)
+            _array(group, dim, Array((dim,), np.arange(size)), {})
+
+
+def _size(group: zarr.Group, dim: str) -> int:
+    arrays = (a for _, a in group.arrays())
+    return next(a.shape[a.attrs["_ARRAY_DIMENSIONS"].index(dim)] for a in arrays if dim in a.attrs["_ARRAY_DIMENSIONS"])
+
+
+def _put(root: zarr.Group, group: str, name: str, array: Array, attributes: Mapping[str, Any] | None = None) -> None:
+    """One array of a group, the group made when first needed."""
+    if group not in root:
+        drawn = group in ("posterior", "unconstrained_posterior", "sample_stats")
+        root.create_group(group, attributes={k: root.attrs[k] for k in ("sample_dims", "inference_library")} if drawn else {})
+    _array(root[group], name, array, attributes or {})
+
+
+def _array(group: zarr.Group, name: str, array: Array, attributes: Mapping[str, Any]) -> None:
+    values = _plain(array.values)
+    chunks = tuple(_chunk(d, n) for d, n in zip(array.dims, values.shape, strict=True))
+    # no fill value: xarray would read it as missing
+    out = group.create_array(
+        name,
+        shape=values.shape,
+        dtype=values.dtype,
+        chunks=chunks,
+        compressors=COMPRESSOR,
+        fill_value=None,
+        config={"write_empty_chunks": True},
+        attributes={"_ARRAY_DIMENSIONS": list(array.dims), **attributes},
+    )
+    out[...] = values
+
+
+def _plain(values: np.ndarray) -> np.ndarray:
+    """Texts at a fixed width of at least one; all else as it is."""
+    if values.dtype.kind in "OU":
+        values = values.astype(str)
+        return values.astype("<U1") if values.dtype.itemsize == 0 else values
+    return values
+
+
+def _chunk(dim: str, size: int) -> int:
+    """All of a dimension, but of genes and cells."""
+    return max(1, min(size, CHUNK) if dim in (GENE, CELL) else size)
+
+
+def read_attributes(path: Path) -> dict[str, Any]:
+    """The attributes of posterior.zarr's root, without zarr."""
+    return json.loads((path / ".zattrs").read_text())
+
+
+def dims_of(array: zarr.Array) -> tuple[str, ...]:
+    return tuple(array.attrs["_ARRAY_DIMENSIONS"])
+
+
+def arrays_in(root: zarr.Group, group: str, skip: Iterable[str] = ()) -> dict[str, zarr.Array]:
+    """{name: array} of a group without its coordinates; empty where there is no such group."""
+    if group not in root:
+        return {}
+    return {k: a for k, a in sorted(root[group].arrays()) if (k,) != dims_of(a) and k not in set(skip)}

@@ -1,0 +1,83 @@
+"""Summaries of a parameter over its draws, in chunks of genes or cells, and the limits of float32."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..core.axes import Axes
+from ..core.inference.posterior import Variable
+from .schema import CHUNK, QUANTILES
+
+
+@dataclass(frozen=True)
+class Summary:
+    """One parameter without its draws.
+
+    statistics: {map, mean, sd, q05, q50, q95: array of the sizes of `axes`}, map float64, the rest float32;
+    saturated: how many values of each element lay beyond float32 and were stored at its limits.
+    """
+
+    name: str
+    axes: Axes
+    support: str
+    sampled: bool
+    statistics: dict[str, np.ndarray]
+    saturated: np.ndarray
+
+
+def at_limits(values: np.ndarray, support: str, dtype: type = np.float32) -> tuple[np.ndarray, np.ndarray]:
+    """Values as `dtype`, those beyond it at its limits, and where that was.
+
+    A parameter on (0, inf) or (0, 1) is never zero: a zero has left float32 at the lower end. NaN stays NaN.
+    """
+    with np.errstate(over="ignore", under="ignore"):
+        stored = np.array(values, dtype)
+    beyond = np.isinf(stored)
+    stored[beyond] = np.copysign(np.finfo(dtype).max, stored[beyond])
+    if support != "real":
+        vanished = stored == 0
+        stored[vanished] = np.finfo(dtype).smallest_subnormal
+        beyond |= vanished
+    return stored, beyond
+
+
+def summarise(variable: Variable, n_sample_dims: int) -> tuple[Summary, np.ndarray]:
+    """The summary of a parameter and its draws as they are stored: float32, at the limits where beyond them."""
+    draws, beyond = at_limits(variable.draws, variable.support)
+    shape = draws.shape[n_sample_dims:]
+    flat = draws.reshape(-1, int(np.prod(shape)))
+    point, point_beyond = at_limits(variable.point, variable.support, np.float64)
+    statistics = {"map": point} | {k: v.reshape(shape) for k, v in _statistics(flat).items()}
+    saturated = beyond.reshape(flat.shape).sum(0).reshape(shape) + point_beyond
+    return Summary(variable.name, variable.axes, variable.support, variable.sampled, statistics, saturated), draws
+
+
+def spans(size: int, chunk: int = CHUNK) -> Iterator[slice]:
+    """Consecutive slices that cover 0..size."""
+    return (slice(start, min(start + chunk, size)) for start in range(0, size, chunk))
+
+
+def _statistics(flat: np.ndarray) -> dict[str, np.ndarray]:
+    """{statistic: (elements,) float32} of draws x elements; quantiles interpolate linearly between draws."""
+    out = {name: np.empty(flat.shape[1], np.float32) for name in ("mean", "sd", *QUANTILES)}
+    for span in spans(flat.shape[1]):
+        block = np.array(flat[:, span].T, order="C")
+        wide = block.astype(np.float64)
+        out["mean"][span] = wide.mean(1)
+        out["sd"][span] = wide.std(1, ddof=min(1, len(flat) - 1))
+        block.sort(axis=1)
+        for name, q in QUANTILES.items():
+            out[name][span] = _quantile(block, q)
+    return out
+
+
+def _quantile(ordered: np.ndarray, q: float) -> np.ndarray:
+    """The q quantile of each sorted row."""
+    at = q * (ordered.shape[1] - 1)
+    low = int(at)
+    high = min(low + 1, ordered.shape[1] - 1)
+    share = at - low
+    return ordered[:, low].astype(np.float64) * (1 - share) + ordered[:, high].astype(np.float64) * share

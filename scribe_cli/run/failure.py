@@ -1,0 +1,39 @@
+"""What an error means to the caller of the process: its exit code and its one line."""
+
+from __future__ import annotations
+
+from ..errors import ScribeError
+
+
+def exit_code(error: BaseException) -> int:
+    """CONTRACT section 4. An error nobody foresaw is 1, a bug."""
+    if isinstance(error, ScribeError):
+        return error.exit_code
+    if isinstance(error, KeyboardInterrupt):
+        return 130
+    if out_of_memory(error):
+        return 137
+    return 74 if isinstance(error, OSError) else 1
+
+
+def message(error: BaseException) -> str:
+    """What is wrong, where and what to do, in one line."""
+    text = " ".join(str(error).split())
+    if isinstance(error, ScribeError):
+        return text
+    if isinstance(error, KeyboardInterrupt):
+        return "interrupted"
+    if out_of_memory(error):
+        return f"out of memory ({text[:200] or 'in Python'}): ask for more, or fit fewer genes or cells at a time"
+    if isinstance(error, OSError):
+        return f"{text}: reading or writing failed"
+    return f"{type(error).__name__}: {text[:500]} (a bug of scribe: the same command with -vv shows where)"
+
+
+def is_bug(error: BaseException) -> bool:
+    return exit_code(error) == 1
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Python's own, or XLA's, which has no type of its own."""
+    return isinstance(error, MemoryError) or isinstance(error, RuntimeError) and "RESOURCE_EXHAUSTED" in str(error)

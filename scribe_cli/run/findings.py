@@ -1,0 +1,143 @@
+"""What a fit found that a user should know: warnings, the reasons of genes, and the keys of metrics.json."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+# every metric but the warnings; what a method does not have is not among its metrics
+COMMON = (
+    "converged",
+    "seconds_read",
+    "seconds_compile",
+    "seconds_fit",
+    "seconds_draws",
+    "seconds_ppc",
+    "seconds_write",
+    "seconds_total",
+    "peak_memory_gb",
+    "n_cells",
+    "n_genes",
+    "nnz",
+    "engine",
+    "programs_compiled",
+    "engine_max_abs_error",
+    "engine_total_error",
+    "saturated_values",
+    "prior_dominated_genes",
+    "ppc_failed_genes",
+)
+OF_METHOD = {
+    "svi": (
+        "n_steps",
+        "optimiser",
+        "elbo",
+        "elbo_sd",
+        "elbo_gain_last_window",
+        "elbo_noise_last_window",
+        "mode_log_joint",
+        "mode_decrement",
+        "mode_steps",
+    ),
+    "mcmc": ("rhat", "ess_bulk", "ess_tail", "divergences", "ebfmi", "max_treedepth_hits"),
+}
+# {name: the methods it can occur with}
+WARNINGS = {
+    "capture_scale_not_identified": ("svi", "mcmc"),
+    "library_above_m0": ("svi", "mcmc"),
+    "duplicate_cell_names": ("svi", "mcmc"),
+    "duplicate_gene_names": ("svi", "mcmc"),
+    "gpu_not_used": ("svi", "mcmc"),
+    "not_converged": ("svi", "mcmc"),
+    "many_genes_misfit": ("svi", "mcmc"),
+    "divergences": ("mcmc",),
+    "low_ebfmi": ("mcmc",),
+    "max_treedepth": ("mcmc",),
+}
+PPC_FAILS = 0.01  # smallest two-sided p of four statistics, times four
+MISFIT_SHARE = 0.1  # of the genes with counts
+DOMINATED = 0.8  # posterior sd over prior sd
+ABOVE_M0 = 0.01  # share of cells
+RHAT, ESS, EBFMI = 1.01, 400.0, 0.3
+RHAT_OF_GENE = 1.05
+
+
+def metric_names(method: str) -> list[str]:
+    """Every key of metrics.json of this method."""
+    return [*COMMON, *OF_METHOD[method], *(f"warning_{name}" for name, methods in WARNINGS.items() if method in methods)]
+
+
+def warning_flags(method: str, found: Mapping[str, str]) -> dict[str, bool]:
+    return {f"warning_{name}": name in found for name, methods in WARNINGS.items() if method in methods}
+
+
+def identifiability(spec, given: Mapping, log_library: np.ndarray | None) -> dict[str, str]:
+    """Warnings of MODELS.md 4 on the scale of capture. given: the recipe's `priors`."""
+    if spec.capture is None:
+        return {}
+    prior = spec[spec.capture].prior
+    if prior.family != "library_size":
+        return {} if spec.capture in given else {"capture_scale_not_identified": FREE_CAPTURE.format(spec.capture)}
+    above = float(np.mean(log_library > prior.args["log_M0"]))
+    if above <= ABOVE_M0:
+        return {}
+    text = (
+        f"{above:.1%} of the cells have more counts than the {np.exp(prior.args['log_M0']):,.0f} molecules of a cell that "
+        "the capture prior assumes: is it the organism of priors.organism, and are the counts molecules rather than reads?"
+    )
+    return {"library_above_m0": text}
+
+
+FREE_CAPTURE = (
+    "mu and the capture of cells have no common scale in the data, only r and ratios of mu and of capture are "
+    "identified; set priors.organism, priors.capture_efficiency or priors.{} to give it one"
+)
+
+
+def of_svi(diagnostics: Mapping) -> dict[str, str]:
+    if diagnostics["converged"]:
+        return {}
+    text = (
+        f"the fit has not converged after {diagnostics['n_steps']:,} steps (last gain {diagnostics['elbo_gain_last_window']:.3g} "
+        f"nats, noise {diagnostics['elbo_noise_last_window']:.3g}); raise svi.n_steps, or leave it null"
+    )
+    return {"not_converged": text}
+
+
+def of_mcmc(d: Mapping) -> dict[str, str]:
+    """d: the diagnostics of a NUTS run, as in metrics.json."""
+    found = {}
+    if not d["rhat"] < RHAT or not min(d["ess_bulk"], d["ess_tail"]) > ESS:
+        found["not_converged"] = (
+            f"the chains do not agree yet: largest R-hat {d['rhat']:.3f}, smallest ESS {d['ess_bulk']:.0f} (bulk), "
+            f"{d['ess_tail']:.0f} (tail); raise mcmc.n_samples or mcmc.n_warmup"
+        )
+    if d["divergences"]:
+        found["divergences"] = f"{d['divergences']:,} divergent transitions: intervals may be too narrow; raise mcmc.target_accept"
+    if d["ebfmi"] < EBFMI:
+        found["low_ebfmi"] = f"E-BFMI {d['ebfmi']:.2f} is under {EBFMI}: tails are explored slowly; try another parameterization"
+    if d["max_treedepth_hits"]:
+        found["max_treedepth"] = f"{d['max_treedepth_hits']:,} draws reached the largest tree depth; raise mcmc.n_warmup"
+    return found
+
+
+def misfit(ppc_p: np.ndarray, empty: np.ndarray) -> dict[str, str]:
+    share = float((ppc_p[~empty] < PPC_FAILS).mean()) if (~empty).any() else 0.0
+    if share <= MISFIT_SHARE:
+        return {}
+    return {
+        "many_genes_misfit": f"{share:.0%} of the genes with counts do not look like the model's predictions "
+        "(ppc_gene.tsv.gz); try a model with capture or zero inflation, or split the cells by type"
+    }
+
+
+def reasons(columns: Mapping[str, np.ndarray]) -> list[str]:
+    """One text a gene, its reasons joined by ";". columns: {reason: mask (genes,)}, in the order of the text."""
+    names = list(columns)
+    rows = zip(*(columns[name] for name in names), strict=True)
+    return [";".join(name for name, hit in zip(names, row, strict=True) if hit) for row in rows]
+
+
+def joined(parts: Sequence[Mapping[str, str]]) -> dict[str, str]:
+    return {name: text for part in parts for name, text in part.items()}

@@ -1,0 +1,143 @@
+"""What a verb is asked to do beyond its recipe: one frozen record a verb, made by the command line or a caller."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ..errors import BadRecipe, UsageError
+from . import recipe_file, yaml12
+
+# endings a stem loses, longest first
+ENDINGS = (".h5ad", ".zarr", ".mtx.gz", ".mtx", ".gz")
+
+
+@dataclass(frozen=True)
+class Machine:
+    """Where to compute. None: the environment (SCRIBE_DEVICE, SCRIBE_THREADS, SLURM_CPUS_PER_TASK), else auto."""
+
+    device: str | None = None
+    threads: int | None = None
+
+
+@dataclass(frozen=True)
+class FitOptions:
+    """`recipe` is a path or a bundled name, `overrides` {dotted recipe key: value} goes before it; --layer,
+    --dataset-key and --seed are overrides (data.layer, dataset_key, seed). `output` is OUT. `fail_on` holds the
+    gates as written ("rhat>1.05").
+    """
+
+    data: Path
+    recipe: str
+    output: Path
+    overrides: Mapping[str, Any] = field(default_factory=dict)
+    machine: Machine = Machine()
+    transpose: bool = False
+    key_added: str = "scribe"
+    format: str | None = None
+    overwrite: bool = False
+    fail_on: tuple[str, ...] = ()
+    dry_run: bool = False
+
+
+@dataclass(frozen=True)
+class FitRecord:
+    """What `fit` did: "fitted", "unchanged" (the run was finished), "rebuilt" (fit.h5ad alone) or "checked".
+
+    A dry run is "checked" and fills `resolved`, the text of recipe.resolved.yaml, alone. `failed_gates`: one
+    text each.
+    """
+
+    output: Path
+    did: str
+    run_id: str = ""
+    metrics: Mapping[str, Any] = field(default_factory=dict)
+    failed_gates: tuple[str, ...] = ()
+    resolved: str = ""
+
+
+@dataclass(frozen=True)
+class ScoreOptions:
+    """`by`: cell, gene or total. Either `recipe` with `params`, or `fit`, whose own recipe `overrides` then act on."""
+
+    data: Path
+    by: str
+    recipe: str | None = None
+    params: Path | None = None
+    fit: Path | None = None
+    overrides: Mapping[str, Any] = field(default_factory=dict)
+    machine: Machine = Machine()
+    transpose: bool = False
+
+
+@dataclass(frozen=True)
+class SimulateOptions:
+    """Either `cells` and `genes`, or `like`, a data file whose sizes and library sizes are taken."""
+
+    recipe: str
+    output: Path
+    overrides: Mapping[str, Any] = field(default_factory=dict)
+    cells: int | None = None
+    genes: int | None = None
+    like: Path | None = None
+    params: Path | None = None
+    machine: Machine = Machine()
+    transpose: bool = False
+
+
+@dataclass(frozen=True)
+class SummaryOptions:
+    """`genes` None: all of them. `every_row`: one long table instead of the digest."""
+
+    fit: Path
+    descriptive: bool = False
+    genes: tuple[str, ...] | None = None
+    every_row: bool = False
+
+
+@dataclass(frozen=True)
+class RecipeOptions:
+    """For `recipe check` and `recipe explain`; with `data`, what depends on the data is looked at too."""
+
+    recipe: str
+    overrides: Mapping[str, Any] = field(default_factory=dict)
+    data: Path | None = None
+    machine: Machine = Machine()
+    transpose: bool = False
+
+
+def stem(path: str | Path) -> str:
+    """The name of a file or directory without its format's ending."""
+    name = Path(path).absolute().name
+    return next((name[: -len(e)] for e in ENDINGS if name.endswith(e) and len(name) > len(e)), name)
+
+
+def output_folder(output: Path | None, data: Path, recipe: str) -> Path:
+    """OUT as given, or ./<data stem>.<recipe stem>.scribe. An OUT that looks like a file is a usage error."""
+    if output is None:
+        return Path(f"{stem(data)}.{Path(recipe).name.removesuffix('.yaml')}.scribe")
+    if output.suffix in (".h5ad", ".zarr"):
+        folder = output.with_suffix(".scribe")
+        raise UsageError(
+            f"-o {output}: the output of a fit is a directory, {output.name} names a file; "
+            f"write -o {folder}, the AnnData is then {folder}/fit{output.suffix}"
+        )
+    return output
+
+
+def gene_names(values: tuple[str, ...]) -> tuple[str, ...] | None:
+    """Names from --genes: each value is a file with one name a line, or names with commas between; none: None."""
+    names: list[str] = []
+    for value in values:
+        names += recipe_file.gene_names(Path(value), "--genes") if Path(value).is_file() else value.split(",")
+    return tuple(name.strip() for name in names if name.strip()) or None
+
+
+def setting(text: str) -> tuple[str, Any]:
+    """KEY=VALUE of --set as dotted key and YAML value. Errors: 78."""
+    key, equals, value = text.partition("=")
+    if not equals or not key.strip():
+        raise BadRecipe(f"--set {text}: write KEY=VALUE, as in --set svi.n_steps=5000")
+    return key.strip(), yaml12.parse(value, f"--set {key.strip()}").value

@@ -1,0 +1,92 @@
+"""`scribe score`: the log-likelihood of data at given parameters, or at the MAP of a fit."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..core.model.spec import ModelSpec
+from ..data.counts import CountData
+from ..errors import BadData, listed
+from . import config, device, params, reading, yaml12
+from .console import Console
+from .options import ScoreOptions
+from .table import Table
+
+
+def score(asked: ScoreOptions, console: Console) -> Table:
+    """Rows of cell or gene with their log-likelihood, or the one total."""
+    device.start(asked.machine)
+    from ..core.analysis import pointwise
+
+    counts, spec, natural, facts = (_at_fit if asked.fit else _at_params)(asked, console)
+    with console.phase("score"):
+        scores = pointwise.score(spec, natural, facts, counts.chunks())
+    return as_table(scores, counts, asked.by)
+
+
+def as_table(scores, counts: CountData, by: str) -> Table:
+    if by == "total":
+        return Table(("log_likelihood",), [(scores.total,)], header=False)
+    names, values = (counts.cell_names, scores.cell) if by == "cell" else (counts.gene_names, scores.gene)
+    return Table((by, "log_likelihood"), zip(map(str, names), map(float, values), strict=True))
+
+
+def _at_params(asked: ScoreOptions, console: Console):
+    from ..core.analysis import parameters
+    from ..data.facts import facts_of
+
+    recipe = config.load(asked.recipe, asked.overrides)
+    spec = recipe.resolve()
+    given = params.read(asked.params)
+    with console.phase("read"):
+        counts = reading.read(asked.data, recipe, asked.transpose, console)
+    facts = facts_of(counts, spec)
+    return counts, spec, parameters.natural_of(spec, given, facts), facts
+
+
+def _at_fit(asked: ScoreOptions, console: Console):
+    from ..io.fit import open_fit
+
+    stored = open_fit(asked.fit)
+    own = config.load(yaml12.parse(stored.resolved, str(asked.fit)).value, asked.overrides)
+    with console.phase("read"):
+        counts = reading.read(asked.data, own, asked.transpose, console)
+    return at_map(stored, counts)
+
+
+def at_map(stored, counts: CountData):
+    """(counts, spec, natural, facts) of data at a stored fit's MAP, cells and genes matched by name."""
+    from ..core.analysis.pointwise import of_cells
+    from ..core.model import program
+    from ..core.supports import SUPPORTS
+    from ..data.facts import facts_of
+
+    spec: ModelSpec = stored.spec
+    x = {p.name: SUPPORTS[p.support].to_log(_rank3(stored.lifted(p.name), p.axes)) for p in spec.params}
+    genes = _places(stored.coords["gene"], counts.gene_names, "genes", counts)
+    x = {name: v[..., genes] if v.shape[-1] > 1 else v for name, v in x.items()}
+    natural = program.natural(spec, x)
+    if spec.per_cell:
+        natural = of_cells(natural, _places(stored.coords["cell"], counts.cell_names, "cells", counts))
+    return counts, spec, natural, facts_of(counts, spec)
+
+
+def _rank3(value: np.ndarray, axes) -> np.ndarray:
+    from ..core.axes import SLOT
+
+    shape = [1, 1, 1]
+    for axis, size in zip(axes, value.shape, strict=True):
+        shape[SLOT[axis]] = size
+    return value.reshape(shape)
+
+
+def _places(fitted: list[str], names: np.ndarray, what: str, counts: CountData) -> np.ndarray:
+    """Where each name stands in the fit. BadData for one that the fit has not seen."""
+    place = {name: i for i, name in enumerate(fitted)}
+    new = [name for name in names if name not in place]
+    if new:
+        raise BadData(
+            f"{counts.source.path}: {len(new):,} of its {len(names):,} {what} are not in the fit, which has parameters "
+            f"of each: {listed(new, 5)}; select those of the fit (data.where, data.genes), or fit these"
+        )
+    return np.array([place[name] for name in names])

@@ -1,0 +1,31 @@
+"""One precision, one compile cache, and no broadcasting by accident, for every test."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+
+# shared with the processes that tests start; one that is named outlives the run
+SCRATCH = None
+if not os.environ.get("SCRIBE_CACHE_DIR"):
+    SCRATCH = tempfile.mkdtemp(prefix="scribe-tests-")
+    os.environ["SCRIBE_CACHE_DIR"] = os.environ.get("JAX_COMPILATION_CACHE_DIR") or SCRATCH
+
+import hypothesis  # noqa: E402
+
+from scribe_cli.run import device  # noqa: E402
+from scribe_cli.run.options import Machine  # noqa: E402
+
+device.start(Machine())
+
+import jax  # noqa: E402
+
+jax.config.update("jax_numpy_rank_promotion", "raise")
+hypothesis.settings.register_profile("scribe", deadline=None, derandomize=True, max_examples=50)
+hypothesis.settings.load_profile("scribe")
+
+
+def pytest_unconfigure(config):
+    if SCRATCH:
+        shutil.rmtree(SCRATCH, ignore_errors=True)
