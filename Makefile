@@ -23,7 +23,7 @@ test-all: $(READY)
 	$(BIN)/python -m pytest -m "slow or not slow"
 
 bench: $(READY)
-	$(BIN)/python -m tests.bench
+	BENCH_DATA=$(BENCH) $(BIN)/python -m tests.bench
 
 environment: $(READY)
 

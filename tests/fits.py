@@ -16,7 +16,11 @@ from scribe_cli.data.source import InMemory, Source
 from scribe_cli.io.outputs import Array, FitOutputs, Layer, RunRecord, Selected
 
 COMPONENTS, DATASETS = ("T cell", "CD4/CD8"), ("ctrl", "stim", "rest")
-SPEC = ModelSpec("negative_binomial", "mean_odds", (ParamSpec("mu", "mean", "positive", ("gene",), Prior("normal", {"loc": 0.0, "scale": 3.0})),))
+SPEC = ModelSpec(
+    "negative_binomial",
+    "mean_odds",
+    (ParamSpec("mu", "mean", "positive", ("gene",), Prior("normal", {"loc": 0.0, "scale": 3.0})),),
+)
 
 
 def source(path: Path, counts, obs, var, format: str = "h5ad", element: str = "X") -> Source:
@@ -28,9 +32,13 @@ def adata(n_cells: int = 7, n_genes: int = 5, seed: int = 0) -> anndata.AnnData:
     """An AnnData with a bit of everything that an input may hold."""
     rng = np.random.default_rng(seed)
     counts = scipy.sparse.csr_matrix(rng.poisson(1.0, (n_cells, n_genes)).astype(np.float32))
-    obs = pd.DataFrame({"batch": pd.Categorical(["a", "b"] * (n_cells // 2) + ["a"] * (n_cells % 2)), "depth": rng.random(n_cells)})
+    obs = pd.DataFrame(
+        {"batch": pd.Categorical(["a", "b"] * (n_cells // 2) + ["a"] * (n_cells % 2)), "depth": rng.random(n_cells)}
+    )
     obs.index = pd.Index([f"cell{i}" for i in range(n_cells)], dtype=object)
-    var = pd.DataFrame({"symbol": [f"S{i}" for i in range(n_genes)]}, index=pd.Index([f"g{i}" for i in range(n_genes)], dtype=object))
+    var = pd.DataFrame(
+        {"symbol": [f"S{i}" for i in range(n_genes)]}, index=pd.Index([f"g{i}" for i in range(n_genes)], dtype=object)
+    )
     out = anndata.AnnData(counts, obs, var)
     out.layers["log"] = counts.log1p()
     out.obsm["X_pca"] = rng.normal(size=(n_cells, 2))
@@ -50,7 +58,9 @@ def h5ad(folder: Path, data: anndata.AnnData | None = None) -> Source:
 
 def record(run_id: str = "0123456789abcdef", **changes) -> RunRecord:
     print_ = {"recipe": "r" * 8, "--key-added": "scribe", "--format": "h5ad", "input": run_id, "schema version": "1"}
-    made = RunRecord(run_id, "scribe", "h5ad", "svi", 42, print_, {"jax": "0.10"}, b"model: nbvcp\n", "model: nbvcp  # recipe\n")
+    made = RunRecord(
+        run_id, "scribe", "h5ad", "svi", 42, print_, {"jax": "0.10"}, b"model: nbvcp\n", "model: nbvcp  # recipe\n"
+    )
     return dataclasses.replace(made, **changes)
 
 
@@ -80,24 +90,50 @@ def outputs(src: Source, *, cells=None, genes=None, mixed=False, dims=("sample",
     sizes = {axis: len(n) for axis, n in coords.items()}
     shape = (50,) if dims == ("sample",) else (2, 25)
     mu_axes = ("component", "dataset", "gene") if mixed else ("gene",)
-    rows = [("mu", mu_axes, "positive", True), ("gate", ("gene",), "unit", True), ("p", (), "unit", False), ("p_capture", ("cell",), "unit", True)]
+    rows = [
+        ("mu", mu_axes, "positive", True),
+        ("gate", ("gene",), "unit", True),
+        ("p", (), "unit", False),
+        ("p_capture", ("cell",), "unit", True),
+    ]
     if mixed:
-        rows += [("r", ("component", "gene"), "positive", False), ("mixing_weights", ("component", "dataset"), "simplex", True)]
+        rows += [
+            ("r", ("component", "gene"), "positive", False),
+            ("mixing_weights", ("component", "dataset"), "simplex", True),
+        ]
     variables = [variable(n, a, sizes, s, sampled=k, dims=shape) for n, a, s, k in rows]
     variables.append(variable("eta_capture", ("cell",), sizes, sampled=False, dims=shape, stored=False))
     reasons = ["" if i % 2 else "ppc" for i in range(sizes["gene"])]
     made = FitOutputs(
-        record(), SPEC, Selected(src, cells, genes), iter(variables), coords, dims, "joint_mode",
-        metrics=lambda saturated: {"converged": True, "elbo": np.float64(-3.5), "saturated_values": saturated, "rhat": float("nan")},
+        record(),
+        SPEC,
+        Selected(src, cells, genes),
+        iter(variables),
+        coords,
+        dims,
+        "joint_mode",
+        metrics=lambda saturated: {
+            "converged": True,
+            "elbo": np.float64(-3.5),
+            "saturated_values": saturated,
+            "rhat": float("nan"),
+        },
         history={"elbo": np.arange(20.0)},
-        guide={"family": "mean_field", "params": {"loc": {"mu": np.zeros((1, 1, sizes["gene"]))}, "scale": {"mu": np.ones((1, 1, sizes["gene"]))}}},
+        guide={
+            "family": "mean_field",
+            "params": {"loc": {"mu": np.zeros((1, 1, sizes["gene"]))}, "scale": {"mu": np.ones((1, 1, sizes["gene"]))}},
+        },
         constant={"log_library": Array(("cell",), np.arange(float(sizes["cell"])))},
         gene_columns={"ppc_mean": np.arange(sizes["gene"]) / 7, "ppc_p": np.full(sizes["gene"], 0.5)},
         cell_totals={"total_obs": np.arange(sizes["cell"])},
         reasons=reasons,
         tables={
             "ppc_gene": {"gene": coords["gene"], "mean_obs": np.arange(sizes["gene"]) / 3},
-            "ppc_hist": {"gene": coords["gene"], "count_from": np.zeros(sizes["gene"], int), "obs": np.ones(sizes["gene"])},
+            "ppc_hist": {
+                "gene": coords["gene"],
+                "count_from": np.zeros(sizes["gene"], int),
+                "obs": np.ones(sizes["gene"]),
+            },
             "convergence": {"parameter": ["elbo"], "element": [""], "change": [1e-5]},
         },
     )

@@ -59,7 +59,8 @@ def test_a_gate_that_is_shut_or_absent_leaves_its_limit():
 
 
 def test_gradients_are_finite_at_the_edges():
-    x, y = (jnp.asarray(v).ravel() for v in np.meshgrid([-1e300, -1e5, -0.7, -1e-300, 0.0], [-800.0, -30.0, 0.0, 800.0]))
+    edges = np.meshgrid([-1e300, -1e5, -0.7, -1e-300, 0.0], [-800.0, -30.0, 0.0, 800.0])
+    x, y = (jnp.asarray(v).ravel() for v in edges)
     for leaf in jax.tree.leaves(jax.value_and_grad(lambda x, y: gate.log_zero(x, y).sum(), (0, 1))(x, y)):
         assert np.isfinite(leaf).all()
 

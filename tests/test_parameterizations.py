@@ -100,7 +100,8 @@ def _slots(axes):
 
 def test_draws_are_kept_of_one_capture_coordinate():
     """The sampled one, and p_capture where that is eta_capture (CONTRACT 3)."""
-    for name, kept in (("nbvcp-canonical", "p_capture"), ("nbvcp-mean_odds", "phi_capture"), ("nbvcp-mean_odds-eta", "p_capture")):
+    sampled = {"nbvcp-canonical": "p_capture", "nbvcp-mean_odds": "phi_capture", "nbvcp-mean_odds-eta": "p_capture"}
+    for name, kept in sampled.items():
         rows = [row for row in derive.reported(zoo.SPECS[name]) if row.name.endswith("_capture")]
         assert {row.name: row.stored for row in rows} == {n: n == kept for n in COORDINATES}
 
@@ -134,7 +135,8 @@ def test_supports_go_there_and_back(name):
 
 def test_supports_by_numpy():
     theta = jnp.linspace(-6.0, 6.0, 13)
-    value = {n: np.asarray(SUPPORTS[n].value(SUPPORTS[n].to_log(theta))) for n in ("positive", "positive_softplus", "unit", "real")}
+    names = ("positive", "positive_softplus", "unit", "real")
+    value = {n: np.asarray(SUPPORTS[n].value(SUPPORTS[n].to_log(theta))) for n in names}
     np.testing.assert_allclose(value["positive"], np.exp(theta), rtol=1e-14)
     np.testing.assert_allclose(value["positive_softplus"], np.log1p(np.exp(theta)), rtol=1e-14)
     np.testing.assert_allclose(value["unit"], expit(theta), rtol=1e-14)

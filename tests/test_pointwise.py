@@ -8,7 +8,7 @@ import pytest
 import scipy.sparse as sp
 from scipy.stats import nbinom
 
-import zoo
+from tests import zoo
 from scribe_cli.core.analysis import parameters, pointwise
 from scribe_cli.core.facts import Facts
 from scribe_cli.core.model import program

@@ -114,13 +114,10 @@ def test_replay_of_a_draw_gives_its_values(name):
     """And the draw's values are the natural values of its sites."""
     spec = zoo.SPECS[name]
 
-    def run(key):
-        with handlers.trace() as trace, handlers.seed(rng_seed=key):
-            drawn = program.draw(spec, zoo.facts())
-        sites = {k: v["value"] for k, v in trace.items() if v["type"] == "sample"}
-        return sites, drawn, program.replay(spec, zoo.facts(), sites)
-
-    sites, drawn, replayed = jax.jit(run)(jax.random.PRNGKey(4))
+    with handlers.trace() as trace, handlers.seed(rng_seed=4):
+        drawn = program.draw(spec, zoo.facts())
+    sites = {k: v["value"] for k, v in trace.items() if v["type"] == "sample"}
+    replayed = program.replay(spec, zoo.facts(), sites)
     assert set(drawn) == set(replayed) == {p.name for p in spec.params}
     for p in spec.params:
         np.testing.assert_array_equal(replayed[p.name], drawn[p.name])
@@ -161,9 +158,11 @@ def test_a_parameter_of_each_dataset_reaches_its_cells():
     core = {"log_r": jnp.asarray(np.log(r)), "logit_p": jnp.full((1, 1, 1), np.log(p / (1 - p)))}
     point = Natural(core, jnp.asarray(np.log(nu)), jnp.asarray(np.log(gate / (1 - gate))), row="dataset")
     facts = Facts({**zoo.SIZES, "dataset": 3}, {"dataset_of_cell": dataset})
-    terms = lanes.load()["dense"].terms(kernels.load("negative_binomial"), point, facts, STATS)
+    kernel, dense = kernels.load("negative_binomial"), lanes.load()["dense"]
+    terms = jax.jit(lambda *args: dense.terms(kernel, *args))(point, facts, {"counts": zoo.COUNTS})
     spec = zoo.SPECS["zinbvcp-canonical"]
-    expected = log_counts(spec, {"r": r[:, dataset], "p": p, "gate": gate[:, dataset], "p_capture": nu}, zoo.COUNTS).sum()
+    at_cells = {"r": r[:, dataset], "p": p, "gate": gate[:, dataset], "p_capture": nu}
+    expected = log_counts(spec, at_cells, zoo.COUNTS).sum()
     np.testing.assert_allclose(sum(terms.values()), expected, rtol=1e-9)
 
 
@@ -276,4 +275,5 @@ def test_mixing_weights_by_hand():
 
 
 def test_every_family_has_its_density_checked():
-    assert set(priors.load()) == {"normal", "beta", "beta_prime", "library_size", "dirichlet", "gaussian", "horseshoe", "neg"}
+    checked = {"normal", "beta", "beta_prime", "library_size", "dirichlet", "gaussian", "horseshoe", "neg"}
+    assert set(priors.load()) == checked

@@ -49,7 +49,13 @@ NESTED = ModelSpec(
     "mean_prob",
     (
         ParamSpec("mu", "mean", "positive", ("component", "gene"), normal(0.0, 3.0)),
-        ParamSpec("p", "prob", "unit", ("component", "dataset", "gene"), horseshoe("dataset", horseshoe("gene", normal(0.0, 1.0)))),
+        ParamSpec(
+            "p",
+            "prob",
+            "unit",
+            ("component", "dataset", "gene"),
+            horseshoe("dataset", horseshoe("gene", normal(0.0, 1.0))),
+        ),
         ParamSpec("gate", "gate", "unit", ("gene",), normal(-2.0, 1.0)),
         ParamSpec("p_capture", "capture", "unit", ("cell",), Prior("beta", {"a": 1.0, "b": 1.0})),
         ParamSpec("mixing_weights", "weights", "simplex", ("component", "dataset"), Prior("dirichlet", {"a": 1.0})),
@@ -154,7 +160,12 @@ HIERARCHIES = {
         },
     ),
     "both expression priors": (
-        one("mu", "mean", ("component", "dataset", "gene"), horseshoe("dataset", gaussian("component", normal(0.0, 3.0)))),
+        one(
+            "mu",
+            "mean",
+            ("component", "dataset", "gene"),
+            horseshoe("dataset", gaussian("component", normal(0.0, 3.0))),
+        ),
         {
             "mu_loc": ("gene",),
             "mu_component_scale": (),

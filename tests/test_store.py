@@ -10,7 +10,7 @@ import warnings
 
 import anndata
 import arviz_stats
-import fits
+from tests import fits
 import h5py
 import numpy as np
 import pandas as pd
@@ -28,8 +28,20 @@ from scribe_cli.io.summary import at_limits, summarise
 CELLS, GENES = [0, 2, 3, 6], [1, 3, 4, -1]
 # what anndata 0.10 reads
 ENCODINGS = {
-    "anndata", "dict", "raw", "array", "csr_matrix", "csc_matrix", "dataframe", "categorical", "string", "string-array",
-    "numeric-scalar", "rec-array", "nullable-integer", "nullable-boolean",
+    "anndata",
+    "dict",
+    "raw",
+    "array",
+    "csr_matrix",
+    "csc_matrix",
+    "dataframe",
+    "categorical",
+    "string",
+    "string-array",
+    "numeric-scalar",
+    "rec-array",
+    "nullable-integer",
+    "nullable-boolean",
 }
 
 
@@ -44,13 +56,20 @@ def written(folder, src=None, **changes):
 def encodings(group):
     """{path: encoding type} of all elements of an h5ad."""
     found = {}
-    group.visititems(lambda name, e: found.update({name: e.attrs["encoding-type"]} if "encoding-type" in e.attrs else {}))
+    group.visititems(
+        lambda name, e: found.update({name: e.attrs["encoding-type"]} if "encoding-type" in e.attrs else {})
+    )
     return found
 
 
 @pytest.mark.parametrize("dims", [("sample",), ("chain", "draw")])
 def test_xarray_opens_the_posterior_as_it_is(tmp_path, dims):
-    out, fit = written(tmp_path, mixed=True, dims=dims, lifted={"mu": Array(("gene",), np.zeros((50, 5) if len(dims) == 1 else (2, 25, 5)))})
+    out, fit = written(
+        tmp_path,
+        mixed=True,
+        dims=dims,
+        lifted={"mu": Array(("gene",), np.zeros((50, 5) if len(dims) == 1 else (2, 25, 5)))},
+    )
     with xarray.open_datatree(out / "posterior.zarr", engine="zarr") as tree:
         for variable in fit.variables:
             point = tree["map"][variable.name]
@@ -95,14 +114,22 @@ def test_our_reader_gives_back_what_was_written(tmp_path):
     np.testing.assert_array_equal(stored.guide["params"]["scale"]["mu"], fit.guide["params"]["scale"]["mu"])
     np.testing.assert_array_equal(stored.group("fit_history")["elbo"], fit.history["elbo"])
     np.testing.assert_array_equal(stored.group("constant_data")["log_library"], fit.constant["log_library"].values)
-    assert stored.metrics == {"run_id": fit.record.run_id, "converged": True, "elbo": -3.5, "saturated_values": 0, "rhat": None}
+    assert stored.metrics == {
+        "run_id": fit.record.run_id,
+        "converged": True,
+        "elbo": -3.5,
+        "saturated_values": 0,
+        "rhat": None,
+    }
 
 
 def test_summaries_are_numpys():
     variable = fits.variable("mu", ("component", "gene"), {"component": 2, "gene": 2500}, dims=(2, 20))
     summary, draws = summarise(variable, 2)
     flat = draws.reshape(40, 2, 2500).astype(float)
-    expected = {"mean": flat.mean(0), "sd": flat.std(0, ddof=1)} | {f"q{q:02}": np.quantile(flat, q / 100, axis=0) for q in (5, 50, 95)}
+    expected = {"mean": flat.mean(0), "sd": flat.std(0, ddof=1)} | {
+        f"q{q:02}": np.quantile(flat, q / 100, axis=0) for q in (5, 50, 95)
+    }
     for name, values in expected.items():
         np.testing.assert_allclose(summary.statistics[name], values, rtol=2e-7, err_msg=name)
     assert not summary.saturated.any()
@@ -110,7 +137,12 @@ def test_summaries_are_numpys():
 
 def test_values_beyond_float32_are_stored_at_its_limits_and_counted(tmp_path):
     values, beyond = at_limits(np.array([1e300, -1e300, 1e-300, 1.0]), "real")
-    assert values.tolist() == [np.finfo("f4").max, -np.finfo("f4").max, 0.0, 1.0] and beyond.tolist() == [True, True, False, False]
+    assert values.tolist() == [np.finfo("f4").max, -np.finfo("f4").max, 0.0, 1.0] and beyond.tolist() == [
+        True,
+        True,
+        False,
+        False,
+    ]
     values, beyond = at_limits(np.array([1e-300, 2.0]), "positive")
     assert values[0] > 0 and beyond.tolist() == [True, False]
     src = fits.h5ad(tmp_path)
@@ -129,7 +161,14 @@ def test_results_lie_in_the_slots_of_the_contract(tmp_path):
     np.testing.assert_array_equal(made.var["scribe_gate_map"], points["gate"])
     np.testing.assert_array_equal(made.obs["scribe_eta_capture_map"], points["eta_capture"])
     frame = made.varm["scribe_mu_map"]
-    assert list(frame) == ["T cell__ctrl", "T cell__stim", "T cell__rest", "CD4|CD8__ctrl", "CD4|CD8__stim", "CD4|CD8__rest"]
+    assert list(frame) == [
+        "T cell__ctrl",
+        "T cell__stim",
+        "T cell__rest",
+        "CD4|CD8__ctrl",
+        "CD4|CD8__stim",
+        "CD4|CD8__rest",
+    ]
     np.testing.assert_array_equal(frame.to_numpy().T.reshape(2, 3, 5), points["mu"])
     assert list(made.varm["scribe_r_sd"]) == ["T cell", "CD4|CD8"]
     uns = made.uns["scribe"]
@@ -161,12 +200,26 @@ def test_the_input_is_kept_bit_for_bit(tmp_path):
     src = fits.h5ad(tmp_path)
     out, _ = written(tmp_path, src)
     with h5py.File(src.path) as before, h5py.File(out / "fit.h5ad") as after:
-        for name in ("X/data", "X/indices", "X/indptr", "layers/log/data", "raw/X/data", "obsm/X_pca", "obsp/graph/data", "uns/nested/numbers"):
-            assert after[name].dtype == before[name].dtype and after[name][()].tobytes() == before[name][()].tobytes(), name
+        for name in (
+            "X/data",
+            "X/indices",
+            "X/indptr",
+            "layers/log/data",
+            "raw/X/data",
+            "obsm/X_pca",
+            "obsp/graph/data",
+            "uns/nested/numbers",
+        ):
+            assert (
+                after[name].dtype == before[name].dtype and after[name][()].tobytes() == before[name][()].tobytes()
+            ), name
     given, made = fits.adata(), anndata.read_h5ad(out / "fit.h5ad")
     pd.testing.assert_frame_equal(made.obs[list(given.obs)], given.obs)
     pd.testing.assert_frame_equal(made.raw.var, given.raw.var)
-    assert made.uns["nested"]["text"] == "yes" and made.obsm["frame"]["text"].tolist() == given.obsm["frame"]["text"].tolist()
+    assert (
+        made.uns["nested"]["text"] == "yes"
+        and made.obsm["frame"]["text"].tolist() == given.obsm["frame"]["text"].tolist()
+    )
 
 
 def test_results_alone_leave_the_data_out(tmp_path):
@@ -204,7 +257,11 @@ def test_an_input_that_is_no_anndata(tmp_path):
     src = fits.source(tmp_path / "matrix.mtx", scipy.sparse.csr_array(data.X), data.obs, data.var, "mtx")
     out, _ = written(tmp_path, src)
     made = anndata.read_h5ad(out / "fit.h5ad")
-    assert (made.X != data.X).nnz == 0 and made.var_names.tolist() == data.var_names.tolist() and "scribe_mu_map" in made.var
+    assert (
+        (made.X != data.X).nnz == 0
+        and made.var_names.tolist() == data.var_names.tolist()
+        and "scribe_mu_map" in made.var
+    )
 
 
 def test_counts_of_raw_find_their_genes_by_name(tmp_path):
@@ -212,7 +269,12 @@ def test_counts_of_raw_find_their_genes_by_name(tmp_path):
     narrow = whole[:, ["g4", "g1"]].copy()
     narrow.raw = whole
     src = fits.h5ad(tmp_path, narrow)
-    src = dataclasses.replace(src, var=whole.var, element="raw/X", rows=fits.source(src.path, scipy.sparse.csr_array(whole.X), whole.obs, whole.var).rows)
+    src = dataclasses.replace(
+        src,
+        var=whole.var,
+        element="raw/X",
+        rows=fits.source(src.path, scipy.sparse.csr_array(whole.X), whole.obs, whole.var).rows,
+    )
     fit = fits.outputs(src)
     fit = dataclasses.replace(fit, variables=tuple(fit.variables), layers=fits.layers(fit))
     write_fit(tmp_path / "out", fit)
@@ -233,7 +295,9 @@ def test_every_encoding_is_one_that_anndata_0_10_reads(tmp_path):
         src = fits.h5ad(tmp_path, data)
     with h5py.File(src.path, "a") as file:
         assert "nullable-string-array" in encodings(file).values()
-        file["uns"].create_dataset("nothing", data=h5py.Empty("f4")).attrs.update({"encoding-type": "null", "encoding-version": "0.1.0"})
+        file["uns"].create_dataset("nothing", data=h5py.Empty("f4")).attrs.update(
+            {"encoding-type": "null", "encoding-version": "0.1.0"}
+        )
         log = file["layers/log/data"][:]
         del file["layers/log/data"]
         file["layers/log"].create_dataset("data", data=log, compression="lzf")
@@ -243,7 +307,9 @@ def test_every_encoding_is_one_that_anndata_0_10_reads(tmp_path):
         assert set(encodings(file).values()) <= ENCODINGS
         assert file["layers/log/data"].compression == "gzip"
     made = anndata.read_h5ad(tmp_path / "out/fit.h5ad")
-    assert made.obs["maybe"].isna().tolist() == made.obsm["frame"]["maybe"].isna().tolist() == [False, True] * 3 + [False]
+    assert (
+        made.obs["maybe"].isna().tolist() == made.obsm["frame"]["maybe"].isna().tolist() == [False, True] * 3 + [False]
+    )
     assert made.uns["texts"].tolist() == ["a", "b"]
     np.testing.assert_array_equal(made.layers["log"].data, log)
 
@@ -271,7 +337,14 @@ def test_tables(tmp_path):
     assert scalars.parameter.tolist() == ["p"] + ["mixing_weights"] * 6 and scalars.component[0] == ""
     cells = pd.read_csv(out / "tables/cell.tsv.gz", sep="\t")
     assert cells.total_obs.tolist() == list(range(7)) and "eta_capture_q95" in cells
-    assert {p.name for p in (out / "tables").iterdir()} == {"gene.tsv.gz", "cell.tsv.gz", "scalar.tsv", "ppc_gene.tsv.gz", "ppc_hist.tsv.gz", "convergence.tsv"}
+    assert {p.name for p in (out / "tables").iterdir()} == {
+        "gene.tsv.gz",
+        "cell.tsv.gz",
+        "scalar.tsv",
+        "ppc_gene.tsv.gz",
+        "ppc_hist.tsv.gz",
+        "convergence.tsv",
+    }
     assert gzip.decompress((out / "tables/ppc_gene.tsv.gz").read_bytes()).startswith(b"gene\tmean_obs\n")
 
 
@@ -328,7 +401,11 @@ def test_another_run_is_refused_by_name(tmp_path):
 def test_run_ids_hang_on_fingerprint_and_versions():
     first = manifest.fingerprint({"model": "nbdm", "seed": 1}, "scribe", "h5ad", "abc")
     assert first == manifest.fingerprint({"seed": 1, "model": "nbdm"}, "scribe", "h5ad", "abc")
-    ids = {manifest.run_id(first, {"jax": "1"}), manifest.run_id(first, {"jax": "2"}), manifest.run_id({**first, "input": "x"}, {"jax": "1"})}
+    ids = {
+        manifest.run_id(first, {"jax": "1"}),
+        manifest.run_id(first, {"jax": "2"}),
+        manifest.run_id({**first, "input": "x"}, {"jax": "1"}),
+    }
     assert len(ids) == 3
 
 
@@ -343,3 +420,25 @@ def test_zarr_formats_are_kept(tmp_path, version):
     out, _ = written(tmp_path, src, record=fits.record(format="zarr"))
     assert zarr.open_group(out / "fit.zarr", mode="r").metadata.zarr_format == format
     assert manifest.one_run(out) == fits.record().run_id
+
+
+def test_layouts_before_anndata_0_7(tmp_path):
+    data, path = fits.adata(), tmp_path / "old.h5ad"
+    with h5py.File(path, "w") as file:
+        file["X"] = data.X.toarray()
+        names = np.array([(n.encode(),) for n in data.obs_names], [("index", "S8")])
+        genes = np.array([(n.encode(),) for n in data.var_names], [("index", "S8")])
+        file["obs"], file["var"], file["raw.var"] = names, genes, genes
+        file["obsm"] = np.array([(row,) for row in data.obsm["X_pca"]], [("X_pca", "f8", (2,))])
+        file["uns/text"] = "yes"
+        for name, part in (("data", data.X.data), ("indices", data.X.indices), ("indptr", data.X.indptr)):
+            file[f"raw.X/{name}"] = part
+        file["raw.X"].attrs.update({"h5sparse_format": "csr", "h5sparse_shape": data.shape})
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        out, _ = written(tmp_path, fits.source(path, scipy.sparse.csr_array(data.X), data.obs, data.var))
+        made = anndata.read_h5ad(out / "fit.h5ad")
+    np.testing.assert_array_equal(made.X, data.X.toarray())
+    np.testing.assert_array_equal(made.raw.X.toarray(), data.X.toarray())
+    np.testing.assert_array_equal(made.obsm["X_pca"], data.obsm["X_pca"])
+    assert made.raw.var_names.tolist() == data.var_names.tolist() and made.uns["text"] == "yes"

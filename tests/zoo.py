@@ -51,7 +51,9 @@ UNCONSTRAINED = CONSTRAINED | {
 SUPPORT = {"gate": "unit", "p_capture": "unit", "phi_capture": "positive", "eta_capture": "positive"}
 
 
-def spec(model, parameterization="canonical", *, priors=CONSTRAINED, capture=None, by_gene=(), supports=()) -> ModelSpec:
+def spec(
+    model, parameterization="canonical", *, priors=CONSTRAINED, capture=None, by_gene=(), supports=()
+) -> ModelSpec:
     """A spec of one component; `by_gene` names parameters that become a gene's own, `supports` replaces some."""
     captured, gated = MODELS[model]
     core, default_capture = PARAMETERIZATIONS[parameterization]

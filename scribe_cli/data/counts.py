@@ -90,6 +90,11 @@ class CountData:
         return bool(self.gene_index[-1] < 0)
 
     @property
+    def empty_genes(self) -> np.ndarray:
+        """(G,) whether a gene has no count."""
+        return np.bincount(self.csr.indices, minlength=self.n_genes) == 0
+
+    @property
     def total(self) -> np.ndarray:
         """L_c, (C,) int64: counts of each cell over the fitted genes."""
         return np.asarray(self.csr.sum(axis=1, dtype=np.int64)).ravel()

@@ -12,20 +12,22 @@ import h5py
 import numpy as np
 import pandas as pd
 import zarr
-from anndata.io import read_elem
 
 from ..core.axes import CELL, GENE
 from ..data.source import Source
-from .elements import Group, copy_element, plain_frame, quiet_writing, write_element
+from .elements import Group, copy_element, copy_old_raw, plain_frame, quiet_writing, write_element
 from .layers import write_layer
 from .outputs import Layer, RunRecord, Selected
+from .readers._frames import read_frame
 from .results import SIDE, Place, Results, annotations, frames, labels, scalars
 from .schema import SCHEMA_VERSION, STORE
 
 # written anew; the rest of the file is copied
 ANEW = ("obs", "var", "uns")
 # what `output.data: results` leaves out
-DATA = ("X", "layers", "raw", "raw.X", "raw.var", "raw.varm", "obsp", "varp")
+DATA = ("X", "layers", "raw", "obsp", "varp")
+# `.raw` before anndata 0.7
+OLD_RAW = ("raw.X", "raw.var", "raw.varm")
 MAPPINGS = ("layers", "obsm", "varm", "obsp", "varp", "uns")
 READABLE = ("h5ad", "zarr")
 
@@ -44,7 +46,7 @@ def write_anndata(
             _mapping(target, name)
         for axis, place in places.items():
             _side(target, axis, place, results, key)
-        write_element(target["uns"], key, _uns(results, record))
+        write_element(target["uns"], key, uns(results, record))
         target["uns"][key].attrs["run_id"] = record.run_id
         for name, layer in layers.items():
             write_layer(target["layers"], f"{key}_{name}", layer, shape, (selected.cells, places[GENE].at))
@@ -84,7 +86,7 @@ def _genes(selected: Selected) -> Place:
     if source.element != "raw/X" or not _copyable(source):
         return Place(plain_frame(source.var), selected.genes)
     with opened(source) as file:
-        var = plain_frame(read_elem(file["var"]))
+        var = plain_frame(read_frame(file, "var", source.path))
     position = {name: i for i, name in reversed(list(enumerate(var.index)))}
     names = [source.gene_names[g] if g >= 0 else None for g in selected.genes]
     return Place(var, np.array([position.get(name, -1) for name in names], np.int64))
@@ -103,8 +105,10 @@ def _copy_input(source: Source, target: Group, record: RunRecord) -> list[str]:
             write_layer(target, "X", _counts(source), source.shape, everything)
         lost = source.format in READABLE
         return [f"{source.path}: transposed, so only counts, obs and var go into the result"] if lost else []
-    left = {*ANEW, *(DATA if record.results_only else ())}
+    left = {*ANEW, *OLD_RAW, *(DATA if record.results_only else ())}
     with opened(source) as file:
+        if "raw.X" in file and not record.results_only:
+            copy_old_raw(file, target, source.path)
         names = [*sorted(set(file) - left), *(["uns"] if "uns" in file else [])]
         lost = [path for name in names for path in copy_element(file, target, name)]
     return [f"{source.path}: {path} is None, which older readers refuse: it is left out of the result" for path in lost]
@@ -115,13 +119,13 @@ def _drop_earlier(target: Group, source: Source, key: str) -> list[str]:
     if "uns" not in target or key not in target["uns"]:
         return []
     for name in ("obsm", "varm", "layers"):
-        for child in [c for c in target[name] if _ours(c, key)] if name in target else []:
+        for child in [c for c in target[name] if is_ours(c, key)] if name in target else []:
             del target[name][child]
     del target["uns"][key]
     return [f"{source.path}: holds results of an earlier fit under the key {key}: they are replaced"]
 
 
-def _ours(name: str, key: str) -> bool:
+def is_ours(name: str, key: str) -> bool:
     return name.startswith(f"{key}_") or name == f"X_{key}"
 
 
@@ -133,16 +137,21 @@ def _mapping(target: Group, name: str) -> None:
 
 def _side(target: Group, axis: str, place: Place, results: Results, key: str) -> None:
     """obs and obsm, or var and varm: the input's columns, then ours."""
-    side, frame = SIDE[axis], place.frame
-    ours = annotations(results, key, axis, place)
-    theirs = frame[[c for c in frame if not (f"{key}_fitted" in frame and _ours(c, key))]]
-    theirs = theirs[[c for c in theirs if c not in ours]]
-    write_element(target, side, pd.concat([theirs, pd.DataFrame(ours, index=frame.index)], axis=1))
+    side = SIDE[axis]
+    write_element(target, side, annotated(place.frame, annotations(results, key, axis, place), key))
     for name, values in frames(results, key, axis, place).items():
         write_element(target[f"{side}m"], name, values)
 
 
-def _uns(results: Results, record: RunRecord) -> dict[str, Any]:
+def annotated(frame: pd.DataFrame, ours: Mapping[str, np.ndarray], key: str) -> pd.DataFrame:
+    """The frame without what an earlier fit left in it, then our columns."""
+    earlier = f"{key}_fitted" in frame
+    theirs = frame[[c for c in frame if c not in ours and not (earlier and is_ours(c, key))]]
+    return pd.concat([theirs, pd.DataFrame(ours, index=frame.index)], axis=1)
+
+
+def uns(results: Results, record: RunRecord) -> dict[str, Any]:
+    """uns[key]: what was done, and the parameters of no gene or cell."""
     return {
         "schema_version": SCHEMA_VERSION,
         "run_id": record.run_id,

@@ -20,7 +20,7 @@ import pandas as pd
 import zarr
 from anndata.io import read_elem, write_elem
 
-from .readers._frames import plain
+from .readers._frames import plain, read_frame
 from .schema import escaped
 
 Group = h5py.Group | zarr.Group
@@ -29,7 +29,9 @@ Dataset = h5py.Dataset | zarr.Array
 # with texts or references inside: written anew
 TEXTUAL = ("dataframe", "categorical", "nullable-string-array")
 SPARSE = {"csr": "csr_matrix", "csc": "csc_matrix"}
-# 0-7: HDF5 filters that every reader of h5ad has: deflate, shuffle, fletcher32
+# structured arrays before anndata 0.7
+FIELDS = ("obsm", "varm")
+# numbers of the HDF5 filters that every reader has: deflate, shuffle, fletcher32
 PLAIN_FILTERS = {1, 2, 3}
 # rows of an array in one step when it is copied between formats: about this many bytes
 STEP_BYTES = 64 << 20
@@ -39,7 +41,7 @@ STEP_BYTES = 64 << 20
 def quiet_writing() -> Iterator[None]:
     """Texts as plain string arrays; warnings of the libraries about old or coming formats are not the user's."""
     with warnings.catch_warnings(), anndata.settings.override(allow_write_nullable_strings=False):
-        for category in (FutureWarning, DeprecationWarning, UserWarning):
+        for category in (FutureWarning, DeprecationWarning, PendingDeprecationWarning, UserWarning):
             warnings.simplefilter("ignore", category)
         yield
 
@@ -61,6 +63,9 @@ def copy_element(source: Group, target: Group, name: str) -> list[str]:
     if kind in TEXTUAL:
         write_element(target, name, _plain(read_elem(element)))
         return []
+    if kind == "rec-array" and name in FIELDS:
+        _copy_fields(element, target.require_group(name))
+        return []
     if kind not in ("dict", "raw"):
         _copy_raw(element, target, name)
         _encode(target[name], *_encoding(element, name))
@@ -69,6 +74,26 @@ def copy_element(source: Group, target: Group, name: str) -> list[str]:
     _copy_attributes(element, group)
     _encode(group, *_encoding(element, name))
     return [path for child in sorted(element) for path in copy_element(element, group, child)]
+
+
+def copy_old_raw(source: h5py.File, target: Group, path: Path) -> None:
+    """`.raw` of a file before anndata 0.7, which lies in raw.X, raw.var and raw.varm."""
+    raw = target.create_group("raw")
+    _encode(raw, "raw", "0.1.0")
+    _copy_raw(source["raw.X"], raw, "X")
+    _encode(raw["X"], *_encoding(source["raw.X"], "X"))
+    write_element(raw, "var", plain_frame(read_frame(source, "raw.var", path)))
+    fields = raw.create_group("varm")
+    _encode(fields, "dict", "0.1.0")
+    if "raw.varm" in source:
+        _copy_fields(source["raw.varm"], fields)
+
+
+def _copy_fields(element: h5py.Dataset, group: Group) -> None:
+    """obsm or varm of a file before anndata 0.7: the fields of a structured array, each an array."""
+    _encode(group, "dict", "0.1.0")
+    for name in element.dtype.names:
+        write_element(group, name, element[name])
 
 
 def plain_frame(frame: pd.DataFrame) -> pd.DataFrame:

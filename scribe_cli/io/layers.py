@@ -14,7 +14,9 @@ from .outputs import Layer
 GROWTH = 1 << 16
 
 
-def write_layer(group: Group, name: str, layer: Layer, shape: tuple[int, int], at: tuple[np.ndarray, np.ndarray]) -> None:
+def write_layer(
+    group: Group, name: str, layer: Layer, shape: tuple[int, int], at: tuple[np.ndarray, np.ndarray]
+) -> None:
     """Write group[name] of the input's `shape`; `at`: positions of the layer's cells (ascending) and genes in it.
 
     A gene at position -1 (the pooled one) is left out. Cells and genes that the layer lacks are NaN in a dense

@@ -1,4 +1,4 @@
-"""manifest.json, run ids and fingerprints: whether OUT is finished, and whose it is. Fast: loads neither jax nor zarr."""
+"""manifest.json, run ids, fingerprints: whether OUT is finished, and whose it is. Loads neither jax nor zarr."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import h5py
 
 from ..errors import BadRecipe, InputMissing, IOFailure
 from .schema import FIT, MANIFEST, METRICS, RESOLVED, SCHEMA_VERSION, STORE
-from .staging import stale
+from .staging import read_manifest, stale
 
 RUN_ID_COMMENT = "# run_id: "
 BLOCK = 1 << 20
@@ -66,17 +66,6 @@ def _text(manifest: Mapping[str, Any]) -> str:
 def sha256(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def read_manifest(out: Path) -> dict[str, Any] | None:
-    """manifest.json of OUT, None where there is none; IOFailure where it cannot be read."""
-    path = out / MANIFEST
-    if not path.exists():
-        return None
-    try:
-        return json.loads(path.read_text())
-    except (OSError, ValueError) as error:
-        raise IOFailure(f"{path}: cannot be read ({error}); run the fit again with --overwrite") from error
 
 
 def refuse_other(out: Path, fingerprint: Mapping[str, str]) -> None:
@@ -144,11 +133,11 @@ def stamps(paths: Iterable[Path]) -> list[list[int]]:
 
 
 def _read(read: Any, path: Path) -> str:
-    """The run id, or a text that equals none where the entry is not whole."""
+    """The run id, or a text that equals none where the entry is not whole or of a run under another key."""
     try:
         return read(path)
-    except (OSError, ValueError, KeyError) as error:
-        raise IOFailure(f"{path}: cannot be read ({error}); run the fit again to complete it") from error
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        return f"unreadable ({error})"
 
 
 def _resolved_run_id(path: Path) -> str:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..core.inference.posterior import Variable
 from ..core.model.spec import ModelSpec
-from ..data.source import Source
+
+if TYPE_CHECKING:
+    from ..core.inference.posterior import Variable
+    from ..data.source import Source
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,6 @@ from ..core.axes import CELL, COMPONENT, DATASET, GENE
 from .schema import COLUMNS, column_labels, rows_first, slot
 from .summary import Summary
 
-
 SIDE = {GENE: "var", CELL: "obs"}
 
 

@@ -19,6 +19,9 @@ ENTRIES = (STORE, TABLES, METRICS, RECIPE, RESOLVED, VERSIONS, REPORT, MANIFEST,
 
 STATISTICS = ("map", "mean", "sd", "q05", "q50", "q95")
 COLUMNS = ("map", "mean", "sd", "q05", "q95")
+# along `statistic` of the group `summary` in the store
+STATISTIC = ("mean", "sd", "q05", "q50", "q95", "saturated")
+UNCONSTRAINED = "_unconstrained"
 QUANTILES = {"q05": 0.05, "q50": 0.5, "q95": 0.95}
 # genes or cells in a chunk, of the store and of everything computed over draws
 CHUNK = 2048

@@ -13,6 +13,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from ..errors import CannotCreate, IOFailure
 from .schema import ENTRIES, FIT, MANIFEST
@@ -32,7 +33,9 @@ def open_stage(out: Path, run_id: str) -> Path:
             shutil.rmtree(stage)
         stage.mkdir(parents=True)
     except OSError as error:
-        raise CannotCreate(f"{out}: cannot be created or written ({error.strerror}); choose another --output") from error
+        raise CannotCreate(
+            f"{out}: cannot be created or written ({error.strerror}); choose another --output"
+        ) from error
     return stage
 
 
@@ -56,7 +59,9 @@ def writing(out: Path, run_id: str) -> Iterator[None]:
         if not sealed(out, run_id):
             shutil.rmtree(out / TMP, ignore_errors=True)
         place, reason = error.filename or out, error.strerror or error
-        raise IOFailure(f"{place}: writing the results failed ({reason}); make room, then run the same command") from error
+        raise IOFailure(
+            f"{place}: writing the results failed ({reason}); make room, then run the same command"
+        ) from error
 
 
 def seal(stage: Path, manifest: str) -> None:
@@ -78,21 +83,33 @@ def commit(out: Path, run_id: str) -> None:
     _sync_path(out)
 
 
+def read_manifest(folder: Path) -> dict[str, Any] | None:
+    """manifest.json of a folder, None where there is none; IOFailure where it is not one of ours."""
+    path = folder / MANIFEST
+    if not path.exists():
+        return None
+    try:
+        manifest = json.loads(path.read_text())
+        if set(manifest) >= {"run_id", "key", "fingerprint", "files"}:
+            return manifest
+        reason = "it has no run_id, key, fingerprint and files"
+    except (OSError, ValueError, TypeError) as error:
+        reason = str(error)
+    raise IOFailure(f"{path}: is no manifest of a fit ({reason}); move it away, or choose another --output")
+
+
 def sealed(out: Path, run_id: str) -> bool:
     """Whether `commit` alone finishes the run: all its files are in OUT or, still to be moved, in its stage."""
     stage = stage_of(out, run_id)
-    place = stage if (stage / MANIFEST).exists() else out
-    if not (place / MANIFEST).exists():
+    manifest = read_manifest(stage) or read_manifest(out)
+    if manifest is None or manifest["run_id"] != run_id:
         return False
-    manifest = json.loads((place / MANIFEST).read_text())
-    files = (Path(f) for f in manifest["files"])
-    return manifest["run_id"] == run_id and all((stage / f).exists() or (out / f).exists() for f in files)
+    return all((stage / f).exists() or (out / f).exists() for f in manifest["files"])
 
 
 def stale(out: Path) -> list[str]:
     """Entries of ours that an earlier run left and the run of the manifest does not have."""
-    files = json.loads((out / MANIFEST).read_text())["files"]
-    ours = {MANIFEST, *(f.split("/")[0] for f in files)}
+    ours = {MANIFEST, *(f.split("/")[0] for f in read_manifest(out)["files"])}
     return [name for name in ENTRIES if name not in ours and (out / name).exists()]
 
 

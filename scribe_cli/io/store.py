@@ -6,8 +6,7 @@ draws is in memory, and straight by zarr: xarray opens the result, but need not 
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,19 +14,16 @@ import numcodecs
 import numpy as np
 import zarr
 
-from ..core.axes import CELL, COMPONENT, GENE, Axes
+from ..core.axes import CELL, COMPONENT, DATASET, GENE, Axes
 from ..core.inference.posterior import Variable
 from ..core.model.derive import NAMES, Name
 from ..core.supports import SUPPORTS
 from .outputs import Array, FitOutputs, Selected
 from .results import Results, with_saturated
-from .schema import CHUNK, SCHEMA_VERSION
+from .schema import CHUNK, SCHEMA_VERSION, STATISTIC, UNCONSTRAINED
 from .summary import Summary, at_limits, summarise
 
-UNCONSTRAINED = "_unconstrained"
 COMPRESSOR = numcodecs.Blosc(cname="zstd", clevel=1, shuffle=numcodecs.Blosc.SHUFFLE)
-# along `statistic` of the group `summary`
-STATISTIC = ("mean", "sd", "q05", "q50", "q95", "saturated")
 
 
 def write_store(path: Path, fit: FitOutputs) -> Results:
@@ -38,7 +34,8 @@ def write_store(path: Path, fit: FitOutputs) -> Results:
     results = Results(summaries, fit.coords, fit.gene_columns, fit.cell_columns, reasons, fit.map_kind)
     root.attrs["parameters"] = [s.name for s in summaries]
     for name, array in fit.lifted.items():
-        dims, values = (*fit.sample_dims, *array.dims), at_limits(array.values, "real")[0]
+        dims = (*fit.sample_dims, *lifted_dims(array.dims, fit.spec[name].support))
+        values = at_limits(array.values, "real")[0]
         _put(root, "unconstrained_posterior", name + UNCONSTRAINED, Array(dims, values))
     for name, values in fit.sample_stats.items():
         _put(root, "sample_stats", name, Array(fit.sample_dims, np.asarray(values)))
@@ -110,9 +107,11 @@ def lifted_dims(axes: Axes, support: str) -> tuple[str, ...]:
 
 def _predictive(root: zarr.Group, fit: FitOutputs) -> None:
     """`ppc`: the predictive tables as arrays along gene, cell, and `bin` of the count histograms."""
-    for name, values in fit.tables.get("ppc_gene", {}).items():
-        if name != GENE:
-            _put(root, "ppc", name, Array((GENE,), np.asarray(values)))
+    table = fit.tables.get("ppc_gene", {})
+    rows = "row" if DATASET in table else GENE  # with datasets a gene has a row for each
+    for name, values in table.items():
+        if name != rows:
+            _put(root, "ppc", name, Array((rows,), np.asarray(values)))
     for name, values in fit.cell_totals.items():
         _put(root, "ppc", name, Array((CELL,), np.asarray(values)))
     for name, values in fit.tables.get("ppc_hist", {}).items():
@@ -164,7 +163,9 @@ def _put(root: zarr.Group, group: str, name: str, array: Array, attributes: Mapp
     """One array of a group, the group made when first needed."""
     if group not in root:
         drawn = group in ("posterior", "unconstrained_posterior", "sample_stats")
-        root.create_group(group, attributes={k: root.attrs[k] for k in ("sample_dims", "inference_library")} if drawn else {})
+        root.create_group(
+            group, attributes={k: root.attrs[k] for k in ("sample_dims", "inference_library")} if drawn else {}
+        )
     _array(root[group], name, array, attributes or {})
 
 
@@ -196,19 +197,3 @@ def _plain(values: np.ndarray) -> np.ndarray:
 def _chunk(dim: str, size: int) -> int:
     """All of a dimension, but of genes and cells."""
     return max(1, min(size, CHUNK) if dim in (GENE, CELL) else size)
-
-
-def read_attributes(path: Path) -> dict[str, Any]:
-    """The attributes of posterior.zarr's root, without zarr."""
-    return json.loads((path / ".zattrs").read_text())
-
-
-def dims_of(array: zarr.Array) -> tuple[str, ...]:
-    return tuple(array.attrs["_ARRAY_DIMENSIONS"])
-
-
-def arrays_in(root: zarr.Group, group: str, skip: Iterable[str] = ()) -> dict[str, zarr.Array]:
-    """{name: array} of a group without its coordinates; empty where there is no such group."""
-    if group not in root:
-        return {}
-    return {k: a for k, a in sorted(root[group].arrays()) if (k,) != dims_of(a) and k not in set(skip)}

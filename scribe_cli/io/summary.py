@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ..core.axes import Axes
-from ..core.inference.posterior import Variable
 from .schema import CHUNK, QUANTILES
+
+if TYPE_CHECKING:
+    from ..core.inference.posterior import Variable
 
 
 @dataclass(frozen=True)

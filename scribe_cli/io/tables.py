@@ -12,7 +12,7 @@ import pandas as pd
 from ..core.axes import CELL, COMPONENT, DATASET, GENE, Axes, in_order
 from .outputs import FitOutputs
 from .results import Results
-from .schema import COLUMNS, STATISTICS, TABLES
+from .schema import COLUMNS, STATISTICS
 from .summary import Summary
 
 # what of a statistic is written: float32 values to 9 digits, the MAP to 17, both exact

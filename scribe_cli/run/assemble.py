@@ -53,8 +53,12 @@ def problem(collected: Collected, spec: ModelSpec, engine: str, batch_size: int 
     rows, row_of_cell = _device(collected.cells), None
     if share_rows and lane.shares_rows:
         rows, row_of_cell = _shared_rows(collected), collected.kinds.row_of_cell
-    stats = {name: STATISTICS[name](collected, row_of_cell is not None) for name in lane.statistics}
-    return Problem(spec, lane, rows, _device(stats), _device(collected.cells), row_of_cell)
+    return Problem(spec, lane, rows, stats(lane, collected, row_of_cell is not None), _device(collected.cells), row_of_cell)
+
+
+def stats(lane: Lane, collected: Collected, shared: bool) -> dict:
+    """What `lane` reads, on the device; `shared`: of one row for each kind of cell."""
+    return _device({name: STATISTICS[name](collected, shared) for name in lane.statistics})
 
 
 def start(collected: Collected, problem: Problem) -> dict:

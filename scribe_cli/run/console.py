@@ -78,6 +78,11 @@ class Console:
             text = f"{phase.text()}  memory {peak_memory_gb():.1f} GB"
             self._say("progress", text, not self.quiet and not self._bar, phase.fields())
 
+    def spent(self, name: str) -> float:
+        """Seconds in phases of this name so far, the present one included."""
+        now = self._phase.elapsed() if self._phase and self._phase.name == name else 0.0
+        return self.seconds.get(name, 0.0) + now
+
     def elapsed(self) -> float:
         """Seconds since the console was made."""
         return time.monotonic() - self._started

@@ -1,4 +1,4 @@
-"""What a fit found that a user should know: warnings, the reasons of genes, and the keys of metrics.json."""
+"""What a fit found that a user should know: warnings, and the reasons of genes."""
 
 from __future__ import annotations
 
@@ -6,79 +6,25 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-# every metric but the warnings; what a method does not have is not among its metrics
-COMMON = (
-    "converged",
-    "seconds_read",
-    "seconds_compile",
-    "seconds_fit",
-    "seconds_draws",
-    "seconds_ppc",
-    "seconds_write",
-    "seconds_total",
-    "peak_memory_gb",
-    "n_cells",
-    "n_genes",
-    "nnz",
-    "engine",
-    "programs_compiled",
-    "engine_max_abs_error",
-    "engine_total_error",
-    "saturated_values",
-    "prior_dominated_genes",
-    "ppc_failed_genes",
-)
-OF_METHOD = {
-    "svi": (
-        "n_steps",
-        "optimiser",
-        "elbo",
-        "elbo_sd",
-        "elbo_gain_last_window",
-        "elbo_noise_last_window",
-        "mode_log_joint",
-        "mode_decrement",
-        "mode_steps",
-    ),
-    "mcmc": ("rhat", "ess_bulk", "ess_tail", "divergences", "ebfmi", "max_treedepth_hits"),
-}
-# {name: the methods it can occur with}
-WARNINGS = {
-    "capture_scale_not_identified": ("svi", "mcmc"),
-    "library_above_m0": ("svi", "mcmc"),
-    "duplicate_cell_names": ("svi", "mcmc"),
-    "duplicate_gene_names": ("svi", "mcmc"),
-    "gpu_not_used": ("svi", "mcmc"),
-    "not_converged": ("svi", "mcmc"),
-    "many_genes_misfit": ("svi", "mcmc"),
-    "divergences": ("mcmc",),
-    "low_ebfmi": ("mcmc",),
-    "max_treedepth": ("mcmc",),
-}
+from ..core.inference.diagnostics import ESS, RHAT
+from ..core.model.spec import ModelSpec
+
 PPC_FAILS = 0.01  # smallest two-sided p of four statistics, times four
 MISFIT_SHARE = 0.1  # of the genes with counts
 DOMINATED = 0.8  # posterior sd over prior sd
 ABOVE_M0 = 0.01  # share of cells
-RHAT, ESS, EBFMI = 1.01, 400.0, 0.3
+EBFMI = 0.3
 RHAT_OF_GENE = 1.05
 
 
-def metric_names(method: str) -> list[str]:
-    """Every key of metrics.json of this method."""
-    return [*COMMON, *OF_METHOD[method], *(f"warning_{name}" for name, methods in WARNINGS.items() if method in methods)]
-
-
-def warning_flags(method: str, found: Mapping[str, str]) -> dict[str, bool]:
-    return {f"warning_{name}": name in found for name, methods in WARNINGS.items() if method in methods}
-
-
-def identifiability(spec, given: Mapping, log_library: np.ndarray | None) -> dict[str, str]:
-    """Warnings of MODELS.md 4 on the scale of capture. given: the recipe's `priors`."""
+def identifiability(spec: ModelSpec, log_library: np.ndarray | None) -> dict[str, str]:
+    """Warnings of MODELS.md 4 on the scale of capture. log_library: (cells,), of the prior that needs it."""
     if spec.capture is None:
         return {}
     prior = spec[spec.capture].prior
     if prior.family != "library_size":
-        return {} if spec.capture in given else {"capture_scale_not_identified": FREE_CAPTURE.format(spec.capture)}
+        free = set(prior.args.values()) == {1.0}  # uniform in nu
+        return {"capture_scale_not_identified": FREE_CAPTURE.format(spec.capture)} if free else {}
     above = float(np.mean(log_library > prior.args["log_M0"]))
     if above <= ABOVE_M0:
         return {}
@@ -132,11 +78,24 @@ def misfit(ppc_p: np.ndarray, empty: np.ndarray) -> dict[str, str]:
     }
 
 
-def reasons(columns: Mapping[str, np.ndarray]) -> list[str]:
-    """One text a gene, its reasons joined by ";". columns: {reason: mask (genes,)}, in the order of the text."""
-    names = list(columns)
-    rows = zip(*(columns[name] for name in names), strict=True)
-    return [";".join(name for name, hit in zip(names, row, strict=True) if hit) for row in rows]
+def gene_reasons(empty, ratios: Mapping[str, np.ndarray], ppc_p, rhat: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """{reason: mask (genes,)} in the order of the text.
+
+    empty: genes without counts; ratios: {parameter: posterior sd / prior sd}; rhat: {gene parameter: (genes,)}.
+    """
+    none = np.zeros(len(empty), bool)
+    return {
+        "empty": empty,
+        "prior-dominated": np.any([none, *(r > DOMINATED for r in ratios.values())], axis=0),
+        "ppc": ppc_p < PPC_FAILS,
+        "not-converged": np.any([none, *(r > RHAT_OF_GENE for r in rhat.values())], axis=0),
+    }
+
+
+def joined_reasons(reasons: Mapping[str, np.ndarray]) -> list[str]:
+    """One text a gene, its reasons joined by ";"."""
+    rows = zip(*reasons.values(), strict=True)
+    return [";".join(name for name, hit in zip(reasons, row, strict=True) if hit) for row in rows]
 
 
 def joined(parts: Sequence[Mapping[str, str]]) -> dict[str, str]:

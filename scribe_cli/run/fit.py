@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..errors import BadRecipe, CannotCreate
-from ..io import manifest, staging
+from ..io import manifest
 from . import config as recipes
-from . import device, gates, identity, reading, resolved
+from . import device, gates, identity, journal, metrics, place, resolved
 from .config import Config
 from .console import Console
 from .gates import Gate
@@ -21,63 +20,61 @@ def fit(asked: FitOptions, console: Console) -> FitRecord:
     config = recipes.load(asked.recipe, asked.overrides)
     config.resolve()
     checked = _gates(asked.fail_on, config)
+    place.refuse(asked)
     kept = None if asked.dry_run else identity.remembered(asked, config)
     if kept is not None and (run := identity.of(asked, config, kept)) and identity.state(asked.output, run) == "finished":
-        return _unchanged(asked, run, checked)
+        return _unchanged(asked, run, kept, checked)
     return _fit(asked, config, checked, console)
 
 
 def _fit(asked: FitOptions, config: Config, checked: Sequence[Gate], console: Console) -> FitRecord:
+    from . import reading  # with pandas, which a finished run does without
+
     chosen = device.start(asked.machine)
     for notice in chosen.notices:
         console.notice(notice)
+    for warning in chosen.warnings.values():
+        console.warning(warning)
     with console.phase("read"):
         counts = reading.read(asked.data, config, asked.transpose, console)
         data = identity.seen(asked, config, counts.digest, counts.source.format)
     run = identity.of(asked, config, data)
     if asked.dry_run:
         return FitRecord(asked.output, "checked", run.run_id, resolved=resolved.resolved_text(config))
-    state = _settle(asked, run)
+    state = place.settled(asked, run)
     if state == "finished":
-        return _unchanged(asked, run, checked)
+        return _unchanged(asked, run, data, checked)
+    if state == "open":
+        place.require_room(asked.output, counts, config)
     from . import job
 
-    with console.recorded(asked.output, run.run_id, identity.status_fields(data)) as journal:
+    with console.recorded(asked.output, run.run_id, identity.status_fields(data)) as record_of_run:
         if state == "stripped":
             job.rebuild(asked, config, counts, console)
         else:
             job.run(asked, config, counts, run, chosen, console)
         record = _record(asked, run, "rebuilt" if state == "stripped" else "fitted", checked)
-        journal.code = 3 if record.failed_gates else 0
+        record_of_run.code = _code(record)
     return record
 
 
-def _settle(asked: FitOptions, run: Run) -> str:
-    """What is to be done in OUT: a run that was killed while it moved its results is finished first."""
-    out = asked.output
-    if out.exists() and not out.is_dir():
-        raise CannotCreate(f"{out}: is a file; the output of a fit is a directory, choose another --output")
-    state = identity.state(out, run)
-    if state == "open" and not asked.overwrite:
-        manifest.refuse_other(out, run.fingerprint)
-    if state == "sealed":
-        staging.commit(out, run.run_id)
-        state = identity.state(out, run)
-    return state
-
-
-def _unchanged(asked: FitOptions, run: Run, checked: Sequence[Gate]) -> FitRecord:
+def _unchanged(asked: FitOptions, run: Run, data: Input, checked: Sequence[Gate]) -> FitRecord:
+    """The status too is made that of a finished run: an attempt at another one, or a touched input, may have changed it."""
     manifest.touch(asked.output, run.format)
-    return _record(asked, run, "unchanged", checked)
+    record = _record(asked, run, "unchanged", checked)
+    journal.write_status(asked.output, journal.status("done", "write", run.run_id, _code(record), identity.status_fields(data)))
+    return record
+
+
+def _code(record: FitRecord) -> int:
+    return 3 if record.failed_gates else 0
 
 
 def _record(asked: FitOptions, run: Run, did: str, checked: Sequence[Gate]) -> FitRecord:
-    metrics = manifest.metrics(asked.output)
-    failed = gates.failures(checked, metrics)
-    return FitRecord(asked.output, did, run.run_id, metrics, tuple(failed))
+    found = manifest.metrics(asked.output)
+    failed = gates.failures(checked, found)
+    return FitRecord(asked.output, did, run.run_id, found, tuple(failed))
 
 
 def _gates(texts: Sequence[str], config: Config) -> list[Gate]:
-    from .findings import metric_names
-
-    return [gates.parse(text, metric_names(config.inference_method)) for text in texts]
+    return [gates.parse(text, metrics.metric_names(config.inference_method)) for text in texts]

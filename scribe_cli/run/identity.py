@@ -50,6 +50,14 @@ def remembered(asked: FitOptions, config: Config) -> Input | None:
     return kept if same and (kept.layer, kept.transpose) == (config.data.layer, asked.transpose) else None
 
 
+def begun(out: Path) -> bool:
+    """Whether a fit has been at work in OUT."""
+    try:
+        return "run_id" in json.loads((out / STATUS).read_text())
+    except (OSError, ValueError, TypeError):
+        return False
+
+
 def seen(asked: FitOptions, config: Config, digest: str, source_format: str) -> Input:
     return Input(manifest.stamps([asked.data]), config.data.layer, asked.transpose, digest, source_format)
 

@@ -2,39 +2,75 @@
 
 from __future__ import annotations
 
-from ..core.inference import svi
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from ..core.inference import diagnostics, nuts, svi
 from ..core.inference.posterior import Posterior
 from ..core.model.spec import ModelSpec
-from . import assemble
+from . import assemble, findings
 from .assemble import Collected
 from .config import Config
 from .console import Console
 
+VERDICT = ("n_steps", "elbo", "elbo_sd", "elbo_gain_last_window", "elbo_noise_last_window", "mode_decrement")
 
-def infer(collected: Collected, spec: ModelSpec, config: Config, console: Console) -> tuple[Posterior, str]:
-    """(posterior, the lane's name)."""
+
+@dataclass(frozen=True)
+class Inferred:
+    """lane: the engine's; warnings: {name: text}; convergence(coords): the columns of convergence.tsv;
+
+    rhat: {gene parameter: (genes,)} where there are chains.
+    """
+
+    posterior: Posterior
+    lane: str
+    warnings: Mapping[str, str]
+    convergence: Callable[[Mapping[str, Sequence[str]]], Mapping]
+    rhat: Mapping
+
+
+def infer(collected: Collected, spec: ModelSpec, config: Config, console: Console) -> Inferred:
     return METHODS[config.inference_method](collected, spec, config, console)
 
 
-def _svi(collected: Collected, spec: ModelSpec, config: Config, console: Console) -> tuple[Posterior, str]:
-    options = _svi_options(config)
+def _svi(collected: Collected, spec: ModelSpec, config: Config, console: Console) -> Inferred:
+    options = svi_options(config)
     with console.phase("fit"):
         problem = assemble.problem(collected, spec, config.engine, config.svi.batch_size, share_rows=True)
         fitted = svi.fit(problem, assemble.start(collected, problem), options, _progress(console))
     with console.phase("draws"):
-        return svi.posterior(problem, fitted, options), problem.lane.name
+        posterior = svi.posterior(problem, fitted, options)
+    found = posterior.diagnostics
+    verdict = {name: float(found[name]) for name in VERDICT if name in found}
+    table = {"parameter": list(verdict), "element": [""] * len(verdict), "value": list(verdict.values())}
+    return Inferred(posterior, problem.lane.name, findings.of_svi(found), lambda coords: table, {})
 
 
-def _svi_options(config: Config) -> svi.Options:
+def svi_options(config: Config) -> svi.Options:
     s = config.svi
     return svi.Options(s.n_steps, s.learning_rate, s.early_stopping, s.n_samples, config.seed)
 
 
+def _mcmc(collected: Collected, spec: ModelSpec, config: Config, console: Console) -> Inferred:
+    m = config.mcmc
+    options = nuts.Options(m.n_warmup, m.n_samples, m.n_chains, m.svi_init, m.target_accept, config.seed)
+    with console.phase("fit"):
+        problem = assemble.problem(collected, spec, config.engine, None, share_rows=False)
+        start = assemble.start(collected, problem)
+        chains = nuts.fit(problem, start, options, _progress(console))
+    with console.phase("draws"):
+        posterior, by_parameter = nuts.posterior(problem, chains)
+    rhat = {name: c.rhat for name, c in by_parameter.items() if c.axes == ("gene",)}
+    warned = findings.of_mcmc(posterior.diagnostics)
+    return Inferred(posterior, problem.lane.name, warned, lambda coords: diagnostics.table(by_parameter, coords), rhat)
+
+
 def _progress(console: Console):
-    def on_step(phase: str, step: int, loss: float, total: int | None = None, **_) -> None:
+    def on_step(phase: str, step: int, loss: float | None = None, total: int | None = None, **_) -> None:
         console.progress(step, total, loss)
 
     return on_step
 
 
-METHODS = {"svi": _svi}
+METHODS = {"svi": _svi, "mcmc": _mcmc}

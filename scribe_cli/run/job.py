@@ -3,90 +3,108 @@
 from __future__ import annotations
 
 import dataclasses
-import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
-from ..core.axes import CELL, GENE
+from ..core.axes import CELL, GENE, squeezed
+from ..core.inference.diagnostics import prior_ratio
 from ..core.inference.posterior import Posterior, Variable
 from ..core.model.spec import ModelSpec
 from ..data.counts import CountData
-from ..errors import CannotCreate
 from ..io.fit import rebuild_fit, write_fit
-from ..io.outputs import Array, FitOutputs, RunRecord, Selected
+from ..io.outputs import Array, FitOutputs, Layer, RunRecord, Selected
 from ..io.schema import VERSIONS
-from . import assemble, compiling, findings, inference, record, resolved
+from ..io.stored import open_fit
+from . import assemble, audit, checking, compiling, findings, inference, metrics, record, redraw, resolved
 from .assemble import Collected
+from .checking import Checks
 from .config import Config
 from .console import Console
 from .device import Device
 from .identity import Run
+from . import layers as layering
+from .inference import Inferred
 from .options import FitOptions
-
-SPARE = 1.2  # of the estimated size of the outputs
 
 
 @dataclass(frozen=True)
-class Fitted:
-    """A posterior with what belongs to it. lane: name of the engine's lane; warnings: {name: text}."""
+class Job:
+    """One fit under way: what was asked, and what has been found so far."""
 
-    posterior: Posterior
-    lane: str
-    collected: Collected
-    warnings: Mapping[str, str]
+    asked: FitOptions
+    config: Config
+    counts: CountData
+    identity: Run
+    console: Console
+    compiled: compiling.Compiling
 
 
 def run(asked: FitOptions, config: Config, counts: CountData, identity: Run, device: Device, console: Console) -> None:
     """Fit and write OUT. Warnings are told as they are found, and again in metrics.json."""
     spec = config.resolve()
-    _check_room(asked.output, counts, config)
-    compiled = compiling.watched()
+    job = Job(asked, config, counts, identity, console, compiling.watched())
     collected = assemble.collect(counts, spec)
-    posterior, lane = inference.infer(collected, spec, config, console)
-    warnings = findings.joined([device.warnings, counts.warnings, _warnings(config, spec, collected, posterior)])
-    for name, text in warnings.items():
-        if name not in counts.warnings:
-            console.warning(text)
-    fitted = Fitted(posterior, lane, collected, warnings)
-    outputs = _outputs(asked, config, counts, identity, fitted, compiled, console)
+    inferred = inference.infer(collected, spec, config, console)
+    with console.phase("ppc"):
+        checks = checking.check(inferred.posterior, collected, config.output.ppc_samples, config.seed, config.dataset_key)
+    warnings = findings.joined([inferred.warnings, *_warnings(config, spec, collected, checks)])
+    for text in warnings.values():
+        console.warning(text)
+    warnings = findings.joined([device.warnings, counts.warnings, warnings])
+    drawn, said = layering.layers(inferred.posterior, config.output.layers, counts.nnz, config.seed)
+    for notice in said:
+        console.notice(notice)
+    outputs = _outputs(job, inferred, checks, warnings, drawn)
     with console.phase("write"):
         for notice in write_fit(asked.output, outputs):
             console.notice(notice)
 
 
-def _warnings(config: Config, spec: ModelSpec, collected: Collected, posterior: Posterior) -> dict[str, str]:
-    of_method = {"svi": findings.of_svi, "mcmc": findings.of_mcmc}[config.inference_method]
+def _warnings(config: Config, spec: ModelSpec, collected: Collected, checks: Checks) -> list[dict[str, str]]:
     log_library = collected.cells.arrays.get("log_library")
-    return findings.joined(
-        [findings.identifiability(spec, config.priors, log_library), of_method(posterior.diagnostics)]
-    )
+    return [
+        findings.identifiability(spec, log_library),
+        findings.misfit(checks.genes.p, collected.counts.empty_genes),
+    ]
 
 
-def _outputs(asked, config, counts, identity, fitted, compiled, console) -> FitOutputs:
-    posterior = fitted.posterior
+def _outputs(
+    job: Job, inferred: Inferred, checks: Checks, warnings: Mapping[str, str], layers: Mapping[str, Layer]
+) -> FitOutputs:
+    posterior, counts, config = inferred.posterior, job.counts, job.config
+    coords = {GENE: counts.gene_names, CELL: counts.cell_names}
+    reasons = findings.gene_reasons(counts.empty_genes, prior_ratio(posterior), checks.genes.p, inferred.rhat)
+    numbers = audit.errors(posterior, counts, inferred.lane, config.seed) | {
+        "prior_dominated_genes": int(reasons["prior-dominated"].sum()),
+        "ppc_failed_genes": int(reasons["ppc"].sum()),
+    }
     return FitOutputs(
-        record=_run_record(asked, config, identity),
+        record=_run_record(job),
         spec=posterior.spec,
         selected=Selected(counts.source, counts.cell_index, counts.gene_index),
         variables=_chosen(posterior.variables(), config.output.samples),
-        coords={GENE: counts.gene_names, CELL: counts.cell_names},
+        coords=coords,
         sample_dims=posterior.sample_dims,
         map_kind=posterior.map_kind,
-        metrics=lambda saturated: _metrics(config, counts, fitted, compiled, console, saturated),
+        metrics=lambda saturated: _metrics(job, inferred, warnings, numbers | {"saturated_values": saturated}),
         lifted=_lifted(posterior, config),
         history=posterior.history,
         sample_stats=posterior.sample_stats,
         guide=posterior.guide,
         constant={"total": Array((CELL,), counts.total), "library_size": Array((CELL,), counts.library)},
+        gene_columns=checks.gene_columns,
+        cell_totals=checks.cells,
+        reasons=findings.joined_reasons(reasons),
+        tables={**checks.tables, "convergence": inferred.convergence(coords)},
         write_tables=config.output.tables,
+        layers=layers,
         texts={VERSIONS: record.versions_yml()},
     )
 
 
-def _run_record(asked: FitOptions, config: Config, identity: Run) -> RunRecord:
+def _run_record(job: Job) -> RunRecord:
+    asked, config, identity = job.asked, job.config, job.identity
     return RunRecord(
         run_id=identity.run_id,
         key=asked.key_added,
@@ -108,49 +126,40 @@ def _chosen(variables: Iterator[Variable], samples: str | list[str]) -> Iterator
 
 
 def _lifted(posterior: Posterior, config: Config) -> dict[str, Array]:
-    """Draws in the lifted coordinates: always of a chain; of a guide where asked for, since it can make them again."""
+    """Draws in the lifted coordinates: always of chains; of a guide where asked for, since it can make them again."""
     if config.inference_method == "svi" and not config.output.unconstrained:
         return {}
-    return {}
-
-
-def _metrics(config, counts, fitted, compiled, console, saturated: int) -> dict:
-    seconds = {name: round(console.seconds.get(name, 0.0), 3) for name in ("read", "fit", "draws", "ppc", "write")}
-    warnings = fitted.warnings
+    lead = [posterior.draws[next(iter(posterior.draws))].shape[i] for i in range(len(posterior.sample_dims))]
+    sizes = posterior.facts.sizes
     return {
-        **{f"seconds_{name}": value for name, value in seconds.items()},
-        "seconds_compile": round(compiled.seconds, 3),
+        p.name: Array(p.axes, posterior.draws[f"{p.name}_unconstrained"].reshape(*lead, *squeezed(p.axes, sizes)))
+        for p in posterior.spec.params
+    }
+
+
+def _metrics(job: Job, inferred: Inferred, warnings: Mapping[str, str], numbers: Mapping) -> dict:
+    console, counts = job.console, job.counts
+    return {
+        **{f"seconds_{name}": round(console.spent(name), 3) for name in ("read", "fit", "draws", "ppc", "write")},
+        "seconds_compile": round(job.compiled.seconds, 3),
         "seconds_total": round(console.elapsed(), 3),
         "peak_memory_gb": round(record.peak_memory_gb(), 3),
         "n_cells": counts.n_cells,
         "n_genes": counts.n_genes,
         "nnz": counts.nnz,
-        "engine": fitted.lane,
-        "programs_compiled": compiled.programs,
-        "saturated_values": saturated,
-        **fitted.posterior.diagnostics,
-        **findings.warning_flags(config.inference_method, warnings),
+        "engine": inferred.lane,
+        "programs_compiled": job.compiled.programs,
+        **numbers,
+        **inferred.posterior.diagnostics,
+        **metrics.warning_flags(job.config.inference_method, warnings),
     }
-
-
-def _check_room(out: Path, counts: CountData, config: Config) -> None:
-    """Free space for draws and the copied input. CannotCreate (73) where there is too little."""
-    draws = config.svi.n_samples if config.inference_method == "svi" else config.mcmc.n_samples * config.mcmc.n_chains
-    values = draws * 4 * (3 * counts.n_genes + counts.n_cells) if config.output.samples != "none" else 0
-    source = counts.source.path
-    copied = sum(f.stat().st_size for f in ([source] if source.is_file() else source.rglob("*")) if f.is_file())
-    need = int(SPARE * (values + 2 * copied)) + 2**24
-    place = next(p for p in (out, *out.absolute().parents) if p.exists())
-    free = shutil.disk_usage(place).free
-    if free < need:
-        raise CannotCreate(
-            f"{out}: about {need / 1e9:.2g} GB are needed and {free / 1e9:.2g} GB are free on its disk; make room, or "
-            "store less (output.samples: none, output.data: results)"
-        )
 
 
 def rebuild(asked: FitOptions, config: Config, counts: CountData, console: Console) -> None:
     """fit.h5ad again from the store and the input, without fitting."""
+    stored = open_fit(asked.output)
+    n = config.svi.n_samples if config.inference_method == "svi" else 1  # the first of as many draws as the fit made
+    drawn, _ = layering.layers(redraw.posterior(stored, n), config.output.layers, counts.nnz, config.seed)
     with console.phase("write"):
-        for notice in rebuild_fit(asked.output, counts.source, {}):
+        for notice in rebuild_fit(asked.output, counts.source, drawn):
             console.notice(notice)

@@ -30,10 +30,10 @@ class Journal:
         self.code = 0
         try:
             folder.mkdir(parents=True, exist_ok=True)
+            self._log = open(folder / "run.log", "w", encoding="utf-8")
+            self._events = open(folder / "events.jsonl", "w", encoding="utf-8")
         except OSError as error:
-            raise CannotCreate(f"{folder}: cannot be created ({error.strerror}); choose another --output") from error
-        self._log = open(folder / "run.log", "w", encoding="utf-8")
-        self._events = open(folder / "events.jsonl", "w", encoding="utf-8")
+            raise CannotCreate(f"{folder}: cannot be written ({error.strerror}); choose another --output") from error
 
     def __enter__(self) -> Journal:
         self._status("running", None)
@@ -62,8 +62,6 @@ class Journal:
     def _end(self, state: str, exit_code: int) -> None:
         self.event(now(), "end", state, {"state": state, "exit_code": exit_code})
         self._status(state, exit_code)
-        with contextlib.suppress(OSError):  # something of ours or another run's is still in it
-            (self.folder / ".tmp").rmdir()
 
     def _fail(self, error: BaseException) -> None:
         code = failure.exit_code(error)
@@ -73,10 +71,23 @@ class Journal:
         self._end("failed", code)
 
     def _status(self, state: str, exit_code: int | None) -> None:
-        """Replaced by rename, so that a reader never sees half of it."""
-        entry = {"state": state, "phase": self.phase, "run_id": self.run_id, "exit_code": exit_code}
-        entry |= self.kept
-        fresh = self.folder / ".tmp" / f"status-{os.getpid()}.json"
-        fresh.parent.mkdir(exist_ok=True)
-        fresh.write_text(json.dumps(entry, indent=1) + "\n", encoding="utf-8")
-        os.replace(fresh, self.folder / "status.json")
+        write_status(self.folder, status(state, self.phase, self.run_id, exit_code, self.kept))
+
+
+def status(state: str, phase: str, run_id: str, exit_code: int | None, kept: dict) -> str:
+    """The text of status.json; `kept` are further fields."""
+    entry = {"state": state, "phase": phase, "run_id": run_id, "exit_code": exit_code, **kept}
+    return json.dumps(entry, indent=1) + "\n"
+
+
+def write_status(folder: Path, text: str) -> None:
+    """Replace status.json by rename, so that a reader never sees half of it; one that says the same is left."""
+    path = folder / "status.json"
+    if path.exists() and path.read_text(encoding="utf-8") == text:
+        return
+    fresh = folder / ".tmp" / f"status-{os.getpid()}.json"
+    fresh.parent.mkdir(exist_ok=True)
+    fresh.write_text(text, encoding="utf-8")
+    os.replace(fresh, path)
+    with contextlib.suppress(OSError):  # something of ours or another run's is still in it
+        fresh.parent.rmdir()

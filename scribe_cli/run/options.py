@@ -24,13 +24,13 @@ class Machine:
 
 @dataclass(frozen=True)
 class FitOptions:
-    """`recipe` is a path or a bundled name, `overrides` {dotted recipe key: value} goes before it; --layer,
+    """`recipe` is a path, a bundled name or a mapping, `overrides` {dotted recipe key: value} goes before it; --layer,
     --dataset-key and --seed are overrides (data.layer, dataset_key, seed). `output` is OUT. `fail_on` holds the
     gates as written ("rhat>1.05").
     """
 
     data: Path
-    recipe: str
+    recipe: str | Path | Mapping[str, Any]
     output: Path
     overrides: Mapping[str, Any] = field(default_factory=dict)
     machine: Machine = Machine()
@@ -60,7 +60,10 @@ class FitRecord:
 
 @dataclass(frozen=True)
 class ScoreOptions:
-    """`by`: cell, gene or total. Either `recipe` with `params`, or `fit`, whose own recipe `overrides` then act on."""
+    """`by`: cell, gene or total. Either `recipe` with `params`, or `fit`, whose own recipe `overrides` then act on.
+
+    `genes`: with `fit`, only these of its genes; None: all of them.
+    """
 
     data: Path
     by: str
@@ -70,6 +73,7 @@ class ScoreOptions:
     overrides: Mapping[str, Any] = field(default_factory=dict)
     machine: Machine = Machine()
     transpose: bool = False
+    genes: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
 import numpy as np
 
 from ..core.model.spec import ModelSpec
@@ -15,13 +18,17 @@ from .table import Table
 
 def score(asked: ScoreOptions, console: Console) -> Table:
     """Rows of cell or gene with their log-likelihood, or the one total."""
+    return as_table(*scored(asked, console), asked.by)
+
+
+def scored(asked: ScoreOptions, console: Console):
+    """(Scores, the CountData they are of)."""
     device.start(asked.machine)
     from ..core.analysis import pointwise
 
     counts, spec, natural, facts = (_at_fit if asked.fit else _at_params)(asked, console)
     with console.phase("score"):
-        scores = pointwise.score(spec, natural, facts, counts.chunks())
-    return as_table(scores, counts, asked.by)
+        return pointwise.score(spec, natural, facts, counts.chunks()), counts
 
 
 def as_table(scores, counts: CountData, by: str) -> Table:
@@ -45,13 +52,36 @@ def _at_params(asked: ScoreOptions, console: Console):
 
 
 def _at_fit(asked: ScoreOptions, console: Console):
-    from ..io.fit import open_fit
+    from ..io.stored import open_fit
 
     stored = open_fit(asked.fit)
-    own = config.load(yaml12.parse(stored.resolved, str(asked.fit)).value, asked.overrides)
+    recipe = yaml12.parse(stored.resolved, str(asked.fit)).value
+    own = config.load(recipe, {**asked.overrides, **_chosen_genes(stored, recipe["data"])})
     with console.phase("read"):
         counts = reading.read(asked.data, own, asked.transpose, console)
-    return at_map(stored, counts)
+    if counts.pooled and list(counts.gene_names) != stored.coords["gene"]:
+        raise BadData(
+            f"{counts.source.path}: data.gene_coverage of the fit's recipe pools other genes here than in the fit; "
+            "score the data that were fitted, or fit without gene_coverage"
+        )
+    return at_map(stored, counts if asked.genes is None else _of_genes(counts, asked.genes))
+
+
+def _chosen_genes(stored, data: Mapping) -> dict:
+    """Genes that the fit chose by their counts are taken by name: in other data other genes would pass."""
+    if data["min_cells"] == data["min_counts"] == 0 or data["gene_coverage"] < 1:
+        return {}
+    return {"data.min_cells": 0, "data.min_counts": 0, "data.genes": stored.coords["gene"]}
+
+
+def _of_genes(counts: CountData, names: Sequence[str]) -> CountData:
+    place = {name: i for i, name in enumerate(counts.gene_names)}
+    missing = [name for name in names if name not in place]
+    if missing:
+        text = f"{counts.source.path}: {len(missing)} of the genes are not there: {listed(missing, 5)}; leave them out"
+        raise BadData(text)
+    at = [place[name] for name in names]
+    return replace(counts, csr=counts.csr[:, at], gene_names=counts.gene_names[at], gene_index=counts.gene_index[at])
 
 
 def at_map(stored, counts: CountData):

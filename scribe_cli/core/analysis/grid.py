@@ -7,12 +7,13 @@ overdispersed law there. A gene takes as many of the leading columns as its draw
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
 SINGLE = 10  # counts below it are bins of their own; a bin above is a quarter of its first count wide
 FINE = 64  # a column is 1/FINE of its first count wide
-NARROWEST, LARGEST = 8, 2**40
+FEWEST, LARGEST = 8, 2**40
 GAUSS2 = 0.5 / np.sqrt(3.0)  # the two points of Gauss-Legendre, from the middle of a unit interval
 
 
@@ -24,7 +25,7 @@ class Grid:
     high: np.ndarray
     bin: np.ndarray
 
-    @property
+    @cached_property
     def width(self) -> np.ndarray:
         return (self.high - self.low + 1).astype(float)
 
@@ -32,10 +33,10 @@ class Grid:
     def middle(self) -> np.ndarray:
         return 0.5 * (self.low + self.high)
 
-    @property
+    @cached_property
     def n_single(self) -> int:
-        """Columns of one count."""
-        return int((self.width == 1).sum())
+        """Leading columns of one count."""
+        return int(np.append(np.flatnonzero(self.width > 1), len(self.low))[0])
 
     @property
     def n_bins(self) -> int:
@@ -44,6 +45,7 @@ class Grid:
     def first(self, columns: int) -> Grid:
         return Grid(self.low[:columns], self.high[:columns], self.bin[:columns])
 
+    @cached_property
     def points(self) -> np.ndarray:
         """Where a law is evaluated: every single count, then two points of each wider column."""
         wide = slice(self.n_single, None)
@@ -53,21 +55,28 @@ class Grid:
     def column_of(self, count: np.ndarray) -> np.ndarray:
         return np.searchsorted(self.low, count, side="right") - 1
 
+    @cached_property
+    def slices(self) -> list[slice]:
+        """The columns of each reported bin."""
+        edges = np.append(np.flatnonzero(np.diff(self.bin, prepend=-1)), len(self.bin))
+        return [slice(int(a), int(b)) for a, b in zip(edges[:-1], edges[1:], strict=True)]
+
     def bins(self) -> tuple[np.ndarray, np.ndarray]:
         """(first count, last count) of every reported bin."""
-        start = np.flatnonzero(np.diff(self.bin, prepend=-1))
-        return self.low[start], self.high[np.append(start[1:] - 1, len(self.low) - 1)]
+        return np.array([self.low[s][0] for s in self.slices]), np.array([self.high[s][-1] for s in self.slices])
 
     def in_bin(self) -> np.ndarray:
         """(columns, bins): 1 where a column lies in a bin."""
         return (self.bin[:, None] == np.arange(self.n_bins)).astype(float)
 
 
-def widths() -> list[int]:
-    """Numbers of columns that genes may take: about 8 x 2^i, each the end of a reported bin."""
-    ends = np.append(np.flatnonzero(np.diff(ALL.bin)) + 1, len(ALL.bin))
-    wanted = NARROWEST * 2 ** np.arange(int(np.log2(len(ALL.bin) / NARROWEST)) + 1)
-    return sorted({int(ends[np.searchsorted(ends, w)]) for w in wanted} | {len(ALL.bin)})
+def sizes() -> list[int]:
+    """Numbers of columns that genes may take, each half as many again as the one before and the end of a reported bin."""
+    ends = [b.stop for b in ALL.slices]
+    found = [next(e for e in ends if e >= FEWEST)]
+    while found[-1] < ends[-1]:
+        found.append(next((e for e in ends if e >= 1.5 * found[-1]), ends[-1]))
+    return found
 
 
 def _all() -> Grid:

@@ -54,6 +54,16 @@ class LogOf(dist.Distribution):
         return self.law.log_prob(jnp.exp(theta)) + theta
 
 
+def _quantile_of_log(log_p):
+    """z with log Phi(z) = log_p, also where p underflows: there by two Newton steps from the asymptote."""
+    far = log_p < -600.0
+    z = jnp.where(far, -jnp.sqrt(-2.0 * log_p - jnp.log(-4.0 * jnp.pi * log_p)), ndtri(jnp.exp(log_p)))
+    for _ in range(2):
+        slope = jnp.exp(dist.Normal(0.0, 1.0).log_prob(z) - log_ndtr(z))
+        z = z - jnp.where(far, (log_ndtr(z) - log_p) / slope, 0.0)
+    return z
+
+
 class LogTruncatedNormal(dist.Distribution):
     """theta = log eta, eta ~ Normal(loc, scale) truncated to eta >= 0, its normaliser log Phi(loc/scale) kept."""
 
@@ -66,8 +76,7 @@ class LogTruncatedNormal(dist.Distribution):
 
     def sample(self, key, sample_shape=()):
         uniform = jax.random.uniform(key, sample_shape + self.batch_shape, minval=jnp.finfo(float).tiny)
-        mass = jnp.exp(log_ndtr(self.loc / self.scale))
-        return jnp.log(self.loc - self.scale * ndtri(uniform * mass))
+        return jnp.log(self.loc - self.scale * _quantile_of_log(jnp.log(uniform) + log_ndtr(self.loc / self.scale)))
 
     def log_prob(self, theta):
         z = (jnp.exp(theta) - self.loc) / self.scale

@@ -32,7 +32,8 @@ def log_sigmoid(x):
 
 def logaddexp(a, b):
     """log(e^a + e^b) for finite arguments."""
-    return b + softplus(a - b)
+    first = a > b  # from the larger: the smaller, however far below, must not take its digits
+    return jnp.where(first, a, b) + softplus(jnp.where(first, b - a, a - b))
 
 
 def log_softplus(x):
@@ -43,7 +44,8 @@ def log_softplus(x):
 
 def log_expm1(y):
     """log(e^y - 1) for y > 0; the inverse of softplus."""
-    return jnp.where(y > 30.0, y + jnp.log1p(-jnp.exp(-jnp.maximum(y, 30.0))), jnp.log(jnp.expm1(jnp.minimum(y, 30.0))))
+    large = y > 30.0
+    return jnp.where(large, y + jnp.log1p(-jnp.exp(-jnp.maximum(y, 30.0))), jnp.log(jnp.expm1(jnp.where(large, 1.0, y))))
 
 
 def stirling_tail(x):

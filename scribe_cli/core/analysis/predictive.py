@@ -1,0 +1,188 @@
+"""Posterior predictive tables: observed statistics against those of replicate data sets.
+
+Per gene: mean, variance, fraction of zeros and maximum of the counts, and bands of their histogram; per cell: the
+total. No matrix of cells x genes is ever drawn: expected histograms come from the pmf (expected.py), replicates from
+histograms drawn from them (replicates.py), the maximum from P(max <= m) = exp(sum over cells of log F(m)).
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+import jax
+import numpy as np
+
+from ..facts import Facts
+from ..model import program
+from ..model.spec import ModelSpec
+from ..numerics import kernels
+from . import expected, grid, maxima, replicates, tabulate
+from .expected import Points
+from .nodes import Nodes
+from .replicates import Replicates
+from .tabulate import Part
+
+STATISTICS = ("mean", "var", "zero", "max")
+REPLICATES = 1000  # at least so many, however few the draws
+ENTRIES = 2**21  # of replicates x genes x columns in memory at one time
+
+
+@dataclass(frozen=True)
+class Observed:
+    """What was counted. gene, count >= 1, n: the histogram of the non-zero counts; cell_total: (cells,)."""
+
+    n_cells: int
+    n_genes: int
+    gene: np.ndarray
+    count: np.ndarray
+    n: np.ndarray
+    cell_total: np.ndarray
+
+    def moment(self, power: int) -> np.ndarray:
+        """(genes,) mean over cells of a power of the count."""
+        return np.bincount(self.gene, self.n * np.asarray(self.count, float) ** power, self.n_genes) / self.n_cells
+
+    @cached_property
+    def maximum(self) -> np.ndarray:
+        largest = np.zeros(self.n_genes, np.int64)
+        np.maximum.at(largest, self.gene, self.count)
+        return largest
+
+    @cached_property
+    def tally(self) -> np.ndarray:
+        """(genes, bins of the grid): the number of cells in each bin."""
+        tally = np.zeros((self.n_genes, grid.ALL.n_bins))
+        np.add.at(tally, (self.gene, grid.ALL.bin[grid.ALL.column_of(self.count)]), self.n)
+        tally[:, 0] = self.n_cells - tally.sum(1)
+        return tally
+
+
+@dataclass(frozen=True)
+class GeneTables:
+    """genes: {"<S>_obs|_pred|_q05|_q95|_p": (genes,)}, S in mean, var (without Bessel's correction), zero, max;
+
+    histogram: {"gene" (index), "count_from", "count_to", "obs", "pred", "q05", "q95": (rows,)}, numbers of cells;
+    p: (genes,) the smallest two-sided p of the four statistics, times 4, at most 1.
+    """
+
+    genes: dict[str, np.ndarray]
+    histogram: dict[str, np.ndarray]
+    p: np.ndarray
+
+
+def points_of(spec: ModelSpec, facts: Facts, draws: dict) -> Points:
+    """Natural coordinates of draws of the sites, {site: (draws, rank-3 shape)}; facts: of all cells, a row each."""
+
+    def natural(thetas, facts):
+        return program.natural(spec, program.replay(spec, facts, thetas))
+
+    n = jax.jit(jax.vmap(natural, (0, None)))(draws, facts)
+    core = {k: np.asarray(v)[:, 0, 0] for k, v in n.core.items()}
+    gate = None if n.logit_gate is None else np.asarray(n.logit_gate)[:, 0, 0]
+    return Points(core, gate, None if n.log_nu is None else np.asarray(n.log_nu)[:, 0, :, 0])
+
+
+def gene_tables(spec: ModelSpec, points: Points, observed: Observed, seed: int, threads: int = 1) -> GeneTables:
+    """The tables by gene, made in parts of some genes each. The seed fixes the replicates, whatever the threads."""
+
+    def summary(part: Part):
+        return [_summaries(p, observed, seed) for p in _cut(part, points.n_draws)]
+
+    columns: dict[str, np.ndarray] = {}
+    bands = []
+    found = tabulate.summaries(kernels.load(spec.kernel), points, observed.n_cells, observed.maximum, summary, threads)
+    for genes, values, band in itertools.chain.from_iterable(found):
+        for name, v in values.items():
+            columns.setdefault(name, np.zeros(observed.n_genes))[genes] = v
+        bands.append(band)
+    histogram = {k: np.concatenate([b[k] for b in bands]) for k in bands[0]}
+    order = np.lexsort((histogram["count_from"], histogram["gene"]))
+    return GeneTables(columns, {k: v[order] for k, v in histogram.items()}, _smallest_p(columns))
+
+
+def _cut(part: Part, n_draws: int) -> Iterator[Part]:
+    """Pieces of a part of which the replicates fit the memory."""
+    step = max(1, ENTRIES // (max(REPLICATES, n_draws) * len(part.grid.low)))
+    return (part.some(slice(a, a + step)) for a in range(0, len(part.genes), step))
+
+
+def _summaries(part: Part, observed: Observed, seed: int) -> tuple[np.ndarray, dict, dict]:
+    """(genes, {column of the gene table: (genes,)}, rows of the histogram's table) of some genes."""
+    rng = np.random.default_rng([seed, part.genes[0]])
+    per_draw = -(-REPLICATES // part.moments.mean.shape[0])
+    drawn = replicates.draw(part.table, part.moments, part.grid, observed.n_cells, rng, per_draw)
+    largest = maxima.summary(part.table.log_cdf, part.grid, observed.n_cells, observed.maximum[part.genes])
+    return part.genes, _statistics(drawn, part.genes, observed) | largest, _bands(drawn, part, observed, largest["max_q95"])
+
+
+def _statistics(drawn: Replicates, genes: np.ndarray, observed: Observed) -> dict[str, np.ndarray]:
+    n = observed.n_cells
+    mean, square = observed.moment(1)[genes], observed.moment(2)[genes]
+    rows = {
+        "mean": (mean, drawn.mean_pred, drawn.mean),
+        "var": (square - mean**2, drawn.var_pred, drawn.var),
+        "zero": (observed.tally[genes, 0] / n, drawn.bins_pred[0] / n, drawn.bins[0] / n),
+    }
+    out = {}
+    for name, (obs, pred, values) in rows.items():
+        low, high = replicates.interval(values)
+        p = replicates.mid_p(values, obs)
+        out |= {f"{name}_obs": obs, f"{name}_pred": pred, f"{name}_q05": low, f"{name}_q95": high, f"{name}_p": p}
+    return out
+
+
+def _bands(drawn: Replicates, part: Part, observed: Observed, max_q95: np.ndarray) -> dict[str, np.ndarray]:
+    """Rows of the histogram's table: for each gene the bins up to its largest count, seen or to be expected."""
+    first, last = part.grid.bins()
+    reached = first <= np.maximum(observed.maximum[part.genes], max_q95)[:, None]
+    gene, bin_ = np.nonzero(reached)
+    low, high = (v.T[reached] for v in replicates.interval(drawn.bins))
+    return {
+        "gene": part.genes[gene],
+        "count_from": first[bin_],
+        "count_to": last[bin_],
+        "obs": observed.tally[part.genes[gene], bin_],
+        "pred": drawn.bins_pred.T[reached],
+        "q05": low,
+        "q95": high,
+    }
+
+
+def _smallest_p(columns: dict[str, np.ndarray]) -> np.ndarray:
+    one_sided = np.stack([np.minimum(columns[f"{s}_p"], 1 - columns[f"{s}_p"]) for s in STATISTICS])
+    return np.minimum(1.0, len(STATISTICS) * 2 * one_sided.min(0))
+
+
+def cell_table(spec: ModelSpec, points: Points, observed: Observed, seed: int) -> dict[str, np.ndarray]:
+    """{total_obs, total_q05, total_q95, total_p}: (cells,) each.
+
+    A cell's total is drawn from the NB of its mean and variance, its very law where genes share p. Given the
+    parameters, the mean is linear in the capture nu and the variance is a nu + b nu^2, whatever mixture of Poissons
+    the kernel is, gate included: two values of nu give all cells.
+    """
+    kernel, n_draws = kernels.load(spec.kernel), points.n_draws
+    at = [expected.moments(kernel, points, Nodes(np.full((n_draws, 1), x), np.ones((n_draws, 1)))) for x in (0.0, -np.log(2))]
+    mean, whole, half = at[0].mean.sum(1), at[0].within.sum(1), at[1].within.sum(1)
+    linear, square = 4 * half - whole, 2 * whole - 4 * half
+    per_draw = -(-REPLICATES // n_draws)
+    obs = observed.cell_total.astype(float)
+    low, high, p = np.zeros((3, len(obs)))
+    step = max(1, ENTRIES // (per_draw * n_draws))
+    for start in range(0, len(obs), step):
+        cells = slice(start, start + step)
+        nu = np.ones((n_draws, len(obs[cells]))) if points.log_nu is None else np.exp(points.log_nu[:, cells])
+        variance = linear[:, None] * nu + square[:, None] * nu**2
+        drawn = _negative_binomial(np.random.default_rng([seed, start]), mean[:, None] * nu, variance, per_draw)
+        low[cells], high[cells] = replicates.interval(drawn)
+        p[cells] = replicates.mid_p(drawn, obs[cells])
+    return {"total_obs": obs, "total_q05": low, "total_q95": high, "total_p": p}
+
+
+def _negative_binomial(rng, mean, variance, per_draw):
+    """(cells, replicates) from mean and variance (draws, cells)."""
+    excess = np.maximum(variance - mean, 1e-9 * mean)  # rounding may leave a Poisson below its variance
+    rate = rng.gamma(mean**2 / excess, size=(per_draw, *mean.shape)) * (excess / mean)
+    return np.ascontiguousarray(rng.poisson(rate).reshape(-1, mean.shape[1]).T)

@@ -1,0 +1,113 @@
+"""Which genes are tabulated together: in blocks of one compiled shape, over the columns and nodes that they need."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+
+from . import expected, grid, nodes
+from .expected import Moments, Points, Table
+from .grid import Grid
+from .nodes import Nodes
+
+BLOCK = 128  # genes whose law is evaluated in one compiled call
+ENTRIES = 2**23  # of columns x draws x genes in a table
+BEYOND = 1e-3  # cells expected above the last column of a gene
+# (range of log nu, in widths of the kernel's law there, up to which a rule holds; nodes of Gauss's rule). At these
+# bounds the pmf errs by 1e-5 of its peak; beyond them cells are grouped, and it errs by 2e-3 at worst.
+GAUSS = ((1.6, 5), (6.0, 8), (14.0, 24))
+GROUPS = 64
+SMOOTH = 1  # the rule for moments, polynomials in capture of degree 4 at most
+
+
+@dataclass(frozen=True)
+class Part:
+    """Some genes, (genes,) their indices, with all that is known of them before anything is drawn."""
+
+    genes: np.ndarray
+    grid: Grid
+    table: Table
+    moments: Moments
+
+    def some(self, index) -> Part:
+        """Some of the genes."""
+        return Part(self.genes[index], self.grid, _some(self.table, index), _some(self.moments, index))
+
+
+def summaries(kernel, points: Points, n_cells: int, maximum: np.ndarray, summary: Callable, threads: int) -> Iterator:
+    """`summary(part)` of parts that hold every gene once; maximum: (genes,) the largest counts seen.
+
+    Genes start with the columns that their largest count needs; those whose draws reach further come again with more.
+    """
+    sizes = grid.sizes()
+    rules = _rules(points)
+    rule_of, reach = _needs(kernel, points)
+    size_of = np.searchsorted([grid.ALL.high[n - 1] for n in sizes], np.maximum(maximum, reach))
+
+    def work(task):
+        """(indices of genes that need more columns, summary of the others)."""
+        genes, rule, columns = task
+        table = _table(kernel, points, rules[rule], genes, columns)
+        enough = (8 * n_cells * table.pmf[-1].mean(0) < BEYOND) | (len(columns.low) == sizes[-1])
+        if not enough.any():
+            return genes, None
+        part = Part(genes[enough], columns, _some(table, enough), _moments(kernel, points, rules, genes[enough]))
+        return genes[~enough], summary(part)
+
+    with ThreadPoolExecutor(threads) as pool:
+        for i, size in enumerate(sizes):
+            step = min(BLOCK, max(1, ENTRIES // (points.n_draws * size)))
+            tasks = []
+            for r in range(len(rules)):
+                genes = np.flatnonzero((size_of == i) & (rule_of == r))
+                tasks += [(genes[a : a + step], r, grid.ALL.first(size)) for a in range(0, len(genes), step)]
+            for wider, result in pool.map(work, tasks):
+                size_of[wider] += 1
+                if result is not None:
+                    yield result
+
+
+def _some(arrays: Table | Moments, index):
+    return type(arrays)(*(v[..., index] for v in vars(arrays).values()))
+
+
+def _table(kernel, points: Points, rule: Nodes, genes: np.ndarray, columns: Grid) -> Table:
+    law = expected.law(kernel, points.genes(_padded(genes)), rule).genes(slice(0, len(genes)))
+    return expected.table(law, points.genes(genes).logit_gate, rule, columns)
+
+
+def _moments(kernel, points: Points, rules: list[Nodes], genes: np.ndarray) -> Moments:
+    rule = rules[min(SMOOTH, len(rules) - 1)]
+    return _some(expected.moments(kernel, points.genes(_padded(genes)), rule), slice(0, len(genes)))
+
+
+def _padded(genes: np.ndarray) -> np.ndarray:
+    """A block's full length, or the power of two above a short one's; the last gene is repeated."""
+    length = min(BLOCK, 1 << (len(genes) - 1).bit_length())
+    return genes[np.minimum(np.arange(length), len(genes) - 1)]
+
+
+def _rules(points: Points) -> list[Nodes]:
+    if points.log_nu is None:
+        return [Nodes.none(points.n_draws)]
+    return [nodes.gauss(points.log_nu, n) for _, n in GAUSS] + [nodes.groups(points.log_nu, GROUPS)]
+
+
+def _needs(kernel, points: Points) -> tuple[np.ndarray, np.ndarray]:
+    """Per gene, over the draws: the rule that holds, and the mean plus two standard deviations at the highest capture.
+
+    A law's width in log nu is its coefficient of variation.
+    """
+    ungated = Points(points.core, None, None)
+    if points.log_nu is None:
+        at = expected.moments(kernel, ungated, Nodes.none(points.n_draws))
+        reach = (at.mean + 2 * np.sqrt(at.within)).max(0)
+        return np.zeros(len(reach), int), reach
+    highest = Nodes(points.log_nu.max(1)[:, None], np.ones((points.n_draws, 1)))
+    at = expected.moments(kernel, ungated, highest)
+    width = (np.sqrt(at.within) / at.mean).min(0)
+    ratio = np.ptp(points.log_nu, 1).max() / width
+    return np.searchsorted([bound for bound, _ in GAUSS], ratio), (at.mean + 2 * np.sqrt(at.within)).max(0)

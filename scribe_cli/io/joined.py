@@ -1,0 +1,104 @@
+"""The results of a fit on an AnnData in memory: that of its own file, or one that is given, joined by the names."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import anndata
+import h5py
+import numpy as np
+import pandas as pd
+import scipy.sparse
+import zarr
+from anndata.io import read_elem
+
+from ..core.axes import CELL, GENE
+from ..data.names import unique
+from ..errors import BadData, InputMissing
+from .anndata import annotated, is_ours, uns
+from .elements import Group
+from .results import SIDE, Place, annotations, frames
+from .schema import FIT
+from .stored import StoredFit
+
+
+def read(stored: StoredFit) -> anndata.AnnData:
+    """fit.h5ad or fit.zarr, all of it."""
+    path = stored.out / FIT[stored.format]
+    if not path.exists():
+        raise InputMissing(f"{path}: no such file; run the command of the fit again, or give an AnnData to join to")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # names that stand twice: the fit has told of them
+        return (anndata.read_zarr if stored.format == "zarr" else anndata.read_h5ad)(path)
+
+
+def join(stored: StoredFit, data: anndata.AnnData) -> anndata.AnnData:
+    """A copy of `data` with the slots of CONTRACT 3. What of it was not fitted has NaN, and False in `{key}_fitted`."""
+    out, results, key = data.copy(), stored.results, stored.record.key
+    places = {CELL: Place(out.obs, positions(stored, CELL, out.obs.index))}
+    places[GENE] = Place(out.var, positions(stored, GENE, out.var.index))
+    if key in out.uns:
+        _drop_earlier(out, key)
+    out.obs, out.var = (annotated(p.frame, annotations(results, key, axis, p), key) for axis, p in places.items())
+    out.obsm.update(frames(results, key, CELL, places[CELL]))
+    out.varm.update(frames(results, key, GENE, places[GENE]))
+    out.uns[key] = uns(results, stored.record)
+    out.layers.update(_layers(stored, key, places, out.shape))
+    return out
+
+
+def positions(stored: StoredFit, axis: str, names: pd.Index) -> np.ndarray:
+    """Where each fitted cell or gene stands in an AnnData, by name; -1 where it does not. BadData if none does."""
+    place = {name: i for i, name in enumerate(unique(map(str, names)))}
+    at = np.array([place.get(name, -1) for name in stored.coords[axis]], np.int64)
+    if (at < 0).all():
+        there = f'its first is "{names[0]}"' if len(names) else "it has none"
+        raise BadData(
+            f'none of the {len(at):,} fitted {axis}s, first "{stored.coords[axis][0]}", is in the AnnData: {there}; '
+            "give the AnnData that was fitted, or a part of it"
+        )
+    return at
+
+
+def _drop_earlier(data: anndata.AnnData, key: str) -> None:
+    for mapping in (data.obsm, data.varm, data.layers):
+        for name in [n for n in mapping if is_ours(n, key)]:
+            del mapping[name]
+
+
+def _layers(stored: StoredFit, key: str, places: dict[str, Place], shape: tuple[int, int]) -> dict[str, object]:
+    """The layers that the fit added to its own file, if that is there, on another AnnData's cells and genes."""
+    path = stored.out / FIT[stored.format]
+    if not path.exists():
+        return {}
+    with _opened(path, stored.format) as root:
+        names = [name for name in root["layers"] if is_ours(name, key)]
+        own = tuple(positions(stored, axis, read_elem(root[SIDE[axis]]).index) for axis in (CELL, GENE))
+        there = tuple(places[axis].at for axis in (CELL, GENE))
+        return {name: _placed(read_elem(root["layers"][name]), own, there, shape) for name in names}
+
+
+@contextmanager
+def _opened(path, format: str) -> Iterator[Group]:
+    if format == "zarr":
+        yield zarr.open_group(path, mode="r")
+        return
+    with h5py.File(path, "r") as file:
+        yield file
+
+
+def _placed(layer, own: tuple, there: tuple, shape: tuple[int, int]):
+    """Fitted cells and genes from their places in the fit's file to those in the other AnnData; both -1 for none."""
+    both = [(a >= 0) & (b >= 0) for a, b in zip(own, there, strict=True)]
+    (rows, columns), (to_rows, to_columns) = (
+        [at[k] for at, k in zip(side, both, strict=True)] for side in (own, there)
+    )
+    part = layer[rows][:, columns]
+    if scipy.sparse.issparse(part):
+        part = part.tocoo()
+        return scipy.sparse.csr_matrix((part.data, (to_rows[part.row], to_columns[part.col])), shape)
+    out = np.full(shape, np.nan, part.dtype)
+    out[np.ix_(to_rows, to_columns)] = part
+    return out

@@ -1,0 +1,52 @@
+"""Is the engine's likelihood the right one? Its lane against the dense sum, on a random hundredth of the cells."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import jax
+import numpy as np
+
+from ..core.analysis import pointwise
+from ..core.inference.posterior import Posterior
+from ..core.model import program
+from ..core.model.spec import ModelSpec
+from ..core.numerics import lanes
+from ..data.counts import CountData
+from . import assemble
+
+SHARE, FEWEST, MOST = 0.01, 4, 100
+
+
+def errors(posterior: Posterior, counts: CountData, lane: str, seed: int) -> dict[str, float]:
+    """{engine_max_abs_error: nats on the cells checked; engine_total_error: the same scaled up to all cells}, at the MAP."""
+    if lane == "dense":
+        return {"engine_max_abs_error": 0.0, "engine_total_error": 0.0}
+    n = min(counts.n_cells, MOST, max(FEWEST, int(SHARE * counts.n_cells)))
+    cells = np.sort(np.random.default_rng(seed).choice(counts.n_cells, n, replace=False))
+    some = _of_cells(counts, cells)
+    collected = assemble.collect(some, posterior.spec)
+    x = {name: v[:, cells] if v.shape[1] > 1 else v for name, v in posterior.point_log_scale().items()}
+    error = abs(_by_lane(posterior.spec, lane, x, collected) - _dense(posterior.spec, x, collected))
+    return {"engine_max_abs_error": error, "engine_total_error": error * counts.n_cells / n}
+
+
+def _of_cells(counts: CountData, cells: np.ndarray) -> CountData:
+    return replace(
+        counts,
+        csr=counts.csr[cells],
+        cell_names=counts.cell_names[cells],
+        library=counts.library[cells],
+        library_all=counts.library_all[cells],
+    )
+
+
+def _by_lane(spec: ModelSpec, lane: str, x: dict, collected: assemble.Collected) -> float:
+    chosen = lanes.load()[lane]
+    stats = assemble.stats(chosen, collected, shared=False)
+    of_lane = jax.jit(lambda x, facts, stats: program.log_likelihood(spec, chosen, x, facts, stats))
+    return float(of_lane(x, collected.cells, stats))
+
+
+def _dense(spec: ModelSpec, x: dict, collected: assemble.Collected) -> float:
+    return pointwise.score(spec, program.natural(spec, x), collected.cells, collected.counts.chunks()).total

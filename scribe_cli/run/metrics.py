@@ -1,0 +1,64 @@
+"""The keys of metrics.json. Light: gates are checked against them before anything is loaded."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+# every metric but the warnings; what a method does not have is not among its metrics
+COMMON = (
+    "converged",
+    "seconds_read",
+    "seconds_compile",
+    "seconds_fit",
+    "seconds_draws",
+    "seconds_ppc",
+    "seconds_write",
+    "seconds_total",
+    "peak_memory_gb",
+    "n_cells",
+    "n_genes",
+    "nnz",
+    "engine",
+    "programs_compiled",
+    "engine_max_abs_error",
+    "engine_total_error",
+    "saturated_values",
+    "prior_dominated_genes",
+    "ppc_failed_genes",
+)
+OF_METHOD = {
+    "svi": (
+        "n_steps",
+        "optimiser",
+        "elbo",
+        "elbo_sd",
+        "elbo_gain_last_window",
+        "elbo_noise_last_window",
+        "mode_log_joint",
+        "mode_decrement",
+        "mode_steps",
+    ),
+    "mcmc": ("rhat", "ess_bulk", "ess_tail", "divergences", "ebfmi", "max_treedepth_hits"),
+}
+# {name: the methods it can occur with}
+WARNINGS = {
+    "capture_scale_not_identified": ("svi", "mcmc"),
+    "library_above_m0": ("svi", "mcmc"),
+    "duplicate_cell_names": ("svi", "mcmc"),
+    "duplicate_gene_names": ("svi", "mcmc"),
+    "gpu_not_used": ("svi", "mcmc"),
+    "not_converged": ("svi", "mcmc"),
+    "many_genes_misfit": ("svi", "mcmc"),
+    "divergences": ("mcmc",),
+    "low_ebfmi": ("mcmc",),
+    "max_treedepth": ("mcmc",),
+}
+
+
+def metric_names(method: str) -> list[str]:
+    """Every key of metrics.json of this method."""
+    return [*COMMON, *OF_METHOD[method], *(f"warning_{name}" for name, methods in WARNINGS.items() if method in methods)]
+
+
+def warning_flags(method: str, found: Mapping[str, str]) -> dict[str, bool]:
+    return {f"warning_{name}": name in found for name, methods in WARNINGS.items() if method in methods}

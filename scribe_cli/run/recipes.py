@@ -1,0 +1,76 @@
+"""`scribe recipe`: the bundled recipes, and whether a recipe is one and what it means."""
+
+from __future__ import annotations
+
+import json
+
+from ..core.axes import CELL, GENE
+from ..errors import BadRecipe, did_you_mean, listed
+from . import config as recipes
+from . import recipe_file, resolved
+from . import starter as starting
+from .console import Console
+from .options import RecipeOptions
+from .table import Table
+
+
+def listing() -> Table:
+    """Name and first line of each bundled recipe."""
+    rows = [(name, _about(file.read_text(encoding="utf-8"))) for name, file in recipe_file.bundled().items()]
+    return Table(("recipe", "about"), rows)
+
+
+def _about(text: str) -> str:
+    return text.splitlines()[0].removeprefix("#").strip()
+
+
+def show(name: str) -> str:
+    """The text of a bundled recipe."""
+    known = recipe_file.bundled()
+    name = name.removesuffix(".yaml")
+    if name not in known:
+        raise BadRecipe(f'no bundled recipe is called "{name}"{did_you_mean(name, known)}; bundled are {listed(known)}')
+    return known[name].read_text(encoding="utf-8")
+
+
+def check(asked: RecipeOptions, console: Console) -> str:
+    """One line that says all is well; with data, that they can be fitted so. Errors as those of `scribe fit`."""
+    config = recipes.load(asked.recipe, asked.overrides)
+    spec = config.resolve()
+    resolved.resolved(config)
+    about = f"{asked.recipe}: a good recipe, {config.model} in {spec.parameterization} by {config.inference_method}"
+    if asked.data is None:
+        return about
+    counts = _read(asked, config, console)
+    return f"{about}; {asked.data}: {counts.n_cells:,} cells x {counts.n_genes:,} genes to fit"
+
+
+def explain(asked: RecipeOptions, console: Console) -> str:
+    """Equations, the table of sites, the lanes; with data, the sizes of all sites."""
+    config = recipes.load(asked.recipe, asked.overrides)
+    spec = config.resolve()
+    sizes = None
+    if asked.data is not None:
+        counts = _read(asked, config, console)
+        sizes = {CELL: counts.n_cells, GENE: counts.n_genes}
+    from ..core.model import explain as explaining
+
+    return explaining.text(explaining.explain(spec, sizes))
+
+
+def _read(asked: RecipeOptions, config: recipes.Config, console: Console):
+    from . import device, reading
+
+    device.start(asked.machine)
+    with console.phase("read"):
+        return reading.read(asked.data, config, asked.transpose, console)
+
+
+def starter() -> str:
+    """A commented recipe to start from."""
+    return starting.starter()
+
+
+def schema() -> str:
+    """JSON Schema, as text."""
+    return json.dumps(recipes.schema(), indent=2)

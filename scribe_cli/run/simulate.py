@@ -1,0 +1,141 @@
+"""`scribe simulate`: counts drawn from a model at a prior draw or at given parameters, with their truth."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+from scipy.sparse import csr_array
+
+from .. import __version__
+from ..core.axes import CELL
+from ..core.model.spec import ModelSpec
+from ..errors import BadData, BadRecipe, UsageError
+from . import config as recipes
+from . import device, params, reading, resolved
+from .config import Config
+from .console import Console
+from .options import SimulateOptions
+
+if TYPE_CHECKING:  # both import jax, which the device settings must precede
+    from ..core.facts import Facts
+    from ..core.simulate import Simulation
+
+LIBRARY_SIZE = "library_size"
+# of cells in turn, where a recipe names datasets and no data do
+DATASETS = ("dataset_0", "dataset_1")
+
+
+@dataclass(frozen=True)
+class Frame:
+    """Where counts are drawn: obs and var with the names, and the facts that the priors need."""
+
+    obs: pd.DataFrame
+    var: pd.DataFrame
+    facts: Facts
+
+
+def simulate(asked: SimulateOptions, console: Console) -> None:
+    """Write the .h5ad. Errors: 2 for options that do not fit together, 78, 65 and 66 for what is read, 73."""
+    config = recipes.load(asked.recipe, asked.overrides)
+    spec = config.resolve()
+    _check(asked)
+    given = None if asked.params is None else params.read(asked.params)
+    chosen = device.start(asked.machine)
+    for notice in chosen.notices:
+        console.notice(notice)
+    for warning in chosen.warnings.values():
+        console.warning(warning)
+    frame = _made(asked, config, spec) if asked.like is None else _like(asked, config, spec, console)
+    with console.phase("simulate"):
+        _write(asked, config, frame, _simulation(asked, spec, frame.facts, given, config.seed), console)
+
+
+def _check(asked: SimulateOptions) -> None:
+    """What needs no data to be refused."""
+    out = asked.output
+    if out.suffix != ".h5ad":
+        raise UsageError(f'-o {out}: ends in "{out.suffix}"; simulate writes one .h5ad file, name it {out.stem}.h5ad')
+    for flag, path in (("--like", asked.like), ("--params", asked.params)):
+        if path is not None and out.exists() and path.exists() and out.samefile(path):
+            raise UsageError(f"-o {out}: is the file that {flag} reads; write to another one")
+    if asked.like is not None:
+        return
+    if asked.transpose:
+        raise UsageError("--transpose turns a data file, and none is read without --like; leave it out")
+    for key in asked.overrides:
+        if key == "data" or key.startswith("data."):
+            raise BadRecipe(f"command line: {key} is about a data file, and without --like none is read; leave it out", key=key)
+
+
+def _made(asked: SimulateOptions, config: Config, spec: ModelSpec) -> Frame:
+    """Cells and genes with generated names; the library sizes that a prior of capture is given, if it is drawn from."""
+    from ..core import simulate as core
+
+    facts = core.without_data(spec, asked.cells, asked.genes)
+    obs, var = (pd.DataFrame(index=_generated(*of)) for of in (("cell", asked.cells), ("gene", asked.genes)))
+    if asked.params is None and "log_library" in facts.arrays:
+        obs[LIBRARY_SIZE] = np.exp(facts.arrays["log_library"])
+    if config.dataset_key is not None:
+        obs[config.dataset_key] = pd.Categorical.from_codes(np.arange(asked.cells) % len(DATASETS), DATASETS)
+    return Frame(obs, var, facts)
+
+
+def _generated(kind: str, n: int) -> pd.Index:
+    return pd.Index([f"{kind}_{i + 1}" for i in range(n)], dtype=object)
+
+
+def _like(asked: SimulateOptions, config: Config, spec: ModelSpec, console: Console) -> Frame:
+    """Cells, genes, library sizes and datasets of a data file, as a fit would select them."""
+    from ..data.facts import facts_of
+
+    with console.phase("read"):
+        counts = reading.read(asked.like, config, asked.transpose, console)
+    obs, var = (pd.DataFrame(index=pd.Index(n, dtype=object)) for n in (counts.cell_names, counts.gene_names))
+    obs[LIBRARY_SIZE] = counts.library
+    if config.dataset_key is not None:
+        codes, labels = counts.labels(config.dataset_key)
+        obs[config.dataset_key] = pd.Categorical.from_codes(codes, labels)
+    return Frame(obs, var, facts_of(counts, spec))
+
+
+def _simulation(asked: SimulateOptions, spec: ModelSpec, facts: Facts, given: dict | None, seed: int) -> Simulation:
+    """The model at a draw from its priors, or at the parameters given. Errors about those name their file."""
+    from ..core import simulate as core
+
+    if given is None:
+        return core.from_priors(spec, facts, seed)
+    try:
+        return core.from_parameters(spec, facts, given, seed)
+    except BadData as error:
+        raise BadData(f"--params {asked.params}: {error}") from None
+
+
+def _write(asked: SimulateOptions, config: Config, frame: Frame, simulation: Simulation, console: Console) -> None:
+    from ..io.outputs import Layer
+    from ..io.simulated import Simulated, Truth, write_simulated
+
+    truth = [Truth(name, t.axes, np.asarray(t.value, float)) for name, t in simulation.truth().items()]
+    counts = Layer(lambda: _told(simulation, console), sparse=True, dtype=np.int32)
+    uns = {"simulation": _provenance(asked, config)}
+    write_simulated(asked.output, Simulated(frame.obs, frame.var, truth, counts, uns))
+
+
+def _told(simulation: Simulation, console: Console) -> Iterator[csr_array]:
+    """The counts, block by block, and how far they are."""
+    for first, block in simulation.counts():
+        yield block
+        console.progress(first + block.shape[0], simulation.facts.sizes[CELL], unit="cell")
+
+
+def _provenance(asked: SimulateOptions, config: Config) -> dict:
+    """What made the counts; no paths or times, so that equal runs are equal bytes."""
+    return {
+        "recipe_resolved": resolved.resolved_text(config),
+        "seed": config.seed,
+        "parameters": "prior" if asked.params is None else "given",
+        "version": __version__,
+    }

@@ -1,0 +1,236 @@
+"""Predictive tables against brute-force replicate data sets, and their parts against direct sums over cells."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.stats import nbinom
+
+from tests import zoo
+from scribe_cli.core.analysis import expected, grid, nodes, predictive, tabulate
+from scribe_cli.core.analysis.expected import Points
+from scribe_cli.core.analysis.predictive import Observed
+from scribe_cli.core.model import program
+from scribe_cli.core.numerics import kernels
+
+KERNEL = kernels.load("negative_binomial")
+# mean per cell and r: silent, rare, rare and bursty, middling, bursty, nearly Poisson and high, high
+GENES = np.array([(1e-4, 1.0), (0.02, 0.5), (0.03, 0.01), (0.5, 2.0), (2.0, 0.1), (150.0, 2000.0), (60.0, 0.8)])
+N_DRAWS, N_CELLS = 40, 90
+FLAGS = {"nbdm": (False, False), "nbvcp": (True, False), "zinb": (False, True), "zinbvcp": (True, True)}
+
+
+def points(model, seed=0, n_cells=N_CELLS) -> Points:
+    """Draws near GENES, with a p of each gene's own; capture with a coefficient of variation of a half."""
+    rng = np.random.default_rng(seed)
+    captured, gated = FLAGS[model]
+    mean, r = GENES.T
+    log_r = np.log(r) + 0.05 * rng.normal(size=(N_DRAWS, len(r)))
+    log_nu = (np.log(0.05) + 0.5 * rng.normal(size=n_cells) + 0.05 * rng.normal(size=(N_DRAWS, n_cells))) if captured else None
+    logit_p = np.log(mean) - np.log(r) + 0.05 * rng.normal(size=log_r.shape) - (np.log(0.055) if captured else 0.0)
+    gate = (-1 + rng.normal(size=len(r)) + 0.1 * rng.normal(size=log_r.shape)) if gated else None
+    return Points({"log_r": log_r, "logit_p": logit_p}, gate, log_nu)
+
+
+def brute_force(p: Points, n_cells, per_draw, rng):
+    """(replicates, cells, genes) counts, every entry drawn."""
+    log_nu = np.zeros((p.n_draws, n_cells)) if p.log_nu is None else p.log_nu
+    r = np.exp(p.core["log_r"])[:, None]
+    rate = rng.gamma(r, size=(per_draw, p.n_draws, n_cells, r.shape[-1])) * np.exp(p.core["logit_p"][:, None] + log_nu[..., None])
+    u = rng.poisson(rate)
+    if p.logit_gate is not None:
+        u *= rng.random(u.shape) >= 1 / (1 + np.exp(-p.logit_gate[:, None]))
+    return u.reshape(-1, *u.shape[2:])
+
+
+def observed(u) -> Observed:
+    return Observed(*u.shape, *zoo.histogram(u), u.sum(1))
+
+
+def mid_p(values, obs):
+    return (values > obs).mean(0) + 0.5 * (values == obs).mean(0)
+
+
+@pytest.fixture(scope="module", params=FLAGS)
+def case(request):
+    """(points, observed, brute-force replicates, tables) of one model."""
+    p = points(request.param)
+    rng = np.random.default_rng(5)
+    obs = observed(brute_force(p, N_CELLS, 1, rng)[7])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(predictive, "REPLICATES", 200 * N_DRAWS)
+        tables = predictive.gene_tables(zoo.spec(request.param), p, obs, 0)
+    return p, obs, brute_force(p, N_CELLS, 200, rng), tables
+
+
+STATISTICS = {
+    "mean": lambda u: u.mean(-2),
+    "var": lambda u: (u.astype(float) ** 2).mean(-2) - u.mean(-2) ** 2,  # np.var rounds otherwise, and breaks ties
+    "zero": lambda u: (u == 0).mean(-2),
+    "max": lambda u: u.max(-2).astype(float),
+}
+
+
+@pytest.mark.parametrize("name", STATISTICS)
+def test_gene_statistics_are_those_of_replicate_data_sets(case, name):
+    _, obs, replicates, tables = case
+    values = STATISTICS[name](replicates)
+    genes = tables.genes
+    error = values.std(0) / np.sqrt(len(values))
+    np.testing.assert_array_less(np.abs(genes[f"{name}_pred"] - values.mean(0)), 5 * error + 1e-9)
+    np.testing.assert_allclose(genes[f"{name}_p"], mid_p(values, genes[f"{name}_obs"]), atol=0.02)
+    for level, part in ((0.05, "q05"), (0.95, "q95")):
+        around = np.quantile(values, [level - 0.012, level + 0.012], axis=0, method="inverted_cdf")
+        slack = 1e-9 + 1e-3 * np.abs(around[0])
+        assert (genes[f"{name}_{part}"] >= around[0] - slack).all(), part
+        assert (genes[f"{name}_{part}"] <= around[1] + slack).all(), part
+
+
+def test_observed_statistics(case):
+    _, obs, _, tables = case
+    u = np.zeros((N_CELLS, len(GENES)))
+    for g in range(len(GENES)):
+        mine = obs.gene == g
+        u[: obs.n[mine].sum(), g] = np.repeat(obs.count[mine], obs.n[mine])
+    for name, statistic in STATISTICS.items():
+        np.testing.assert_allclose(tables.genes[f"{name}_obs"], statistic(u), rtol=1e-12, atol=1e-12)
+
+
+def test_histogram_bands_are_those_of_replicate_data_sets(case):
+    p, obs, replicates, tables = case
+    h = tables.histogram
+    for i in range(len(h["gene"])):
+        inside = (replicates[:, :, h["gene"][i]] >= h["count_from"][i]) & (replicates[:, :, h["gene"][i]] <= h["count_to"][i])
+        values = inside.sum(1)
+        assert abs(h["pred"][i] - values.mean()) < 5 * values.std() / np.sqrt(len(values)) + 2e-3
+        low, high = np.quantile(values, [[0.038, 0.938], [0.062, 0.962]], method="inverted_cdf")
+        slack = int(p.log_nu is not None)  # scaled draws round to a neighbour
+        assert low[0] - slack <= h["q05"][i] <= high[0] + slack and low[1] - slack <= h["q95"][i] <= high[1] + slack
+    for g in range(len(GENES)):
+        mine = h["gene"] == g
+        assert h["obs"][mine].sum() == N_CELLS
+        assert h["count_to"][mine][-1] >= obs.maximum[g]
+        np.testing.assert_array_equal(h["count_from"][mine][1:], h["count_to"][mine][:-1] + 1)
+
+
+@pytest.mark.parametrize("model", FLAGS)
+def test_cell_totals_are_those_of_replicate_data_sets(model, monkeypatch):
+    monkeypatch.setattr(predictive, "REPLICATES", 100 * N_DRAWS)
+    p = points(model, n_cells=30)
+    rng = np.random.default_rng(7)
+    many = np.tile(np.arange(len(GENES) - 2), 60)
+    p = Points({k: v[:, many] + 0.2 * rng.normal(size=len(many)) for k, v in p.core.items()}, p.genes(many).logit_gate, p.log_nu)
+    values = brute_force(p, 30, 100, rng).sum(2)
+    totals = values[rng.integers(len(values), size=30), np.arange(30)]
+    nothing = np.zeros(0, int)
+    cells = predictive.cell_table(zoo.spec(model), p, Observed(30, len(many), nothing, nothing, nothing, totals), 0)
+    np.testing.assert_array_equal(cells["total_obs"], totals)
+    np.testing.assert_allclose(cells["total_p"], mid_p(values, totals), atol=0.05)
+    for level, part in ((0.05, "total_q05"), (0.95, "total_q95")):
+        low, high = np.quantile(values, [level - 0.03, level + 0.03], axis=0)
+        assert ((cells[part] >= low) & (cells[part] <= high)).all()
+
+
+def test_the_smallest_p_counts_both_sides_and_four_statistics(case):
+    tables = case[3]
+    one = np.stack([np.minimum(tables.genes[f"{s}_p"], 1 - tables.genes[f"{s}_p"]) for s in STATISTICS])
+    np.testing.assert_allclose(tables.p, np.minimum(1, 8 * one.min(0)))
+
+
+def test_misfit_shows():
+    p = points("nbvcp")
+    u = brute_force(p, N_CELLS, 1, np.random.default_rng(1))[0]
+    u[:, 3] *= 4
+    u[0, 4] = 4000
+    tables = predictive.gene_tables(zoo.spec("nbvcp"), p, observed(u), 0)
+    assert tables.genes["mean_p"][3] < 0.005 and tables.p[3] < 0.05
+    assert tables.genes["max_p"][4] < 1e-6
+
+
+def test_the_same_seed_gives_the_same_tables_on_any_number_of_threads(monkeypatch):
+    monkeypatch.setattr(tabulate, "BLOCK", 2)
+    p = points("zinbvcp")
+    obs = observed(brute_force(p, N_CELLS, 1, np.random.default_rng(2))[0])
+    one, two, other = (predictive.gene_tables(zoo.spec("zinbvcp"), p, obs, seed, threads) for seed, threads in ((1, 1), (1, 2), (2, 1)))
+    for name in one.genes:
+        np.testing.assert_array_equal(one.genes[name], two.genes[name])
+    for name in one.histogram:
+        np.testing.assert_array_equal(one.histogram[name], two.histogram[name])
+    assert (one.genes["mean_p"] != other.genes["mean_p"]).any()
+
+
+def test_expected_table_is_the_sum_over_cells():
+    p = points("zinbvcp", n_cells=200)
+    for g, rule, size in [(3, nodes.gauss(p.log_nu, 8), 60), (4, nodes.groups(p.log_nu, 512), 400)]:
+        gene = np.array([g])
+        columns = grid.ALL.first(size)
+        table = expected.table(expected.law(KERNEL, p.genes(gene), rule), p.genes(gene).logit_gate, rule, columns)
+        r, theta = np.exp(p.core["log_r"][0, gene]), np.exp(p.core["logit_p"][0, gene] + p.log_nu[0])
+        gate = 1 / (1 + np.exp(-p.logit_gate[0, gene]))
+        cdf = gate + (1 - gate) * nbinom.cdf(columns.high[:, None], r, 1 / (1 + theta))
+        pmf = np.diff(cdf, axis=0, prepend=0.0)
+        np.testing.assert_allclose(table.pmf[:, 0, 0], pmf.mean(1), atol=3e-6)
+        np.testing.assert_allclose(200 * table.log_cdf[20:, 0, 0], np.log(cdf).sum(1)[20:], atol=5e-3)
+        bins = np.stack([pmf[b].sum(0) for b in columns.slices])
+        np.testing.assert_allclose(table.bin_squares[:, 0, 0], (bins**2).mean(1), atol=3e-5)
+
+
+@pytest.mark.parametrize("name", ["zinbvcp-mean_odds", "nbvcp-mean_disp"])
+def test_points_are_the_programs_natural_coordinates(name):
+    thetas = [zoo.thetas(name, seed=s) for s in range(3)]
+    stacked = {k: np.stack([t[k] for t in thetas]) for k in thetas[0]}
+    got = predictive.points_of(zoo.SPECS[name], zoo.facts(), stacked)
+    for s, t in enumerate(thetas):
+        x = {p.name: t[f"{p.name}_unconstrained"] for p in zoo.SPECS[name].params}
+        n = program.natural(zoo.SPECS[name], x)
+        for k, v in n.core.items():
+            np.testing.assert_allclose(got.core[k][s], v[0, 0])
+        np.testing.assert_allclose(got.log_nu[s], n.log_nu[0, :, 0])
+        assert (got.logit_gate is None) == (n.logit_gate is None)
+        if n.logit_gate is not None:
+            np.testing.assert_allclose(got.logit_gate[s], n.logit_gate[0, 0])
+
+
+@pytest.mark.parametrize("r, mean", [(0.05, 3000.0), (1.0, 1e5), (50.0, 2000.0), (400.0, 900.0)])
+def test_wide_columns_hold_the_mass_of_their_counts(r, mean):
+    p = Points({"log_r": np.log([[r]]), "logit_p": np.log([[mean / r]])}, None, None)
+    rule = nodes.Nodes.none(1)
+    table = expected.table(expected.law(KERNEL, p, rule), None, rule, grid.ALL)
+    cdf = nbinom.cdf(grid.ALL.high, r, r / (r + mean))
+    np.testing.assert_allclose(table.pmf[:, 0, 0], np.diff(cdf, prepend=0.0), atol=2e-6)
+    np.testing.assert_allclose(np.exp(table.log_cdf[:, 0, 0]), cdf, atol=1e-5)
+
+
+def test_moments_are_means_over_cells():
+    p = points("zinbvcp")
+    m = expected.moments(KERNEL, p, nodes.gauss(p.log_nu, 8))
+    r, theta = np.exp(p.core["log_r"])[:, None], np.exp(p.core["logit_p"][:, None] + p.log_nu[..., None])
+    gate = 1 / (1 + np.exp(-p.logit_gate))[:, None]
+    mean = (1 - gate) * r * theta
+    variance = (1 - gate) * (r * theta * (1 + theta) + gate * (r * theta) ** 2)
+    np.testing.assert_allclose(m.mean, mean.mean(1), rtol=1e-6)
+    np.testing.assert_allclose(m.within, variance.mean(1), rtol=1e-6)
+    np.testing.assert_allclose(m.between, mean.var(1), rtol=1e-5)
+    deviation = variance + (mean - mean.mean(1, keepdims=True)) ** 2
+    np.testing.assert_allclose(m.deviations, (deviation**2).mean(1), rtol=1e-3)
+
+
+def test_gauss_rule_is_exact_for_polynomials_and_survives_few_distinct_cells():
+    rng = np.random.default_rng(0)
+    s = rng.normal(size=(3, 50)) - 4
+    rule = nodes.gauss(s, 5)
+    for power in range(10):
+        np.testing.assert_allclose((rule.weight * rule.x**power).sum(1), (s**power).mean(1), rtol=1e-9)
+    assert (rule.weight > 0).all()
+    for few in (np.full((2, 30), -3.0), np.tile([-3.0, -2.0], (2, 15))):
+        rule = nodes.gauss(few, 8)
+        np.testing.assert_allclose((rule.weight * np.exp(rule.x)).sum(1), np.exp(few).mean(1), rtol=1e-12)
+
+
+def test_columns_cover_every_count_once():
+    everything = grid.ALL
+    np.testing.assert_array_equal(everything.low[1:], everything.high[:-1] + 1)
+    assert everything.low[0] == 0 and everything.high[-1] >= grid.LARGEST
+    first, last = everything.bins()
+    np.testing.assert_array_equal(first[1:], last[:-1] + 1)
+    assert all(everything.bin[n - 1] != everything.bin[n] for n in grid.sizes()[:-1])

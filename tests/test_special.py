@@ -1,0 +1,103 @@
+"""Special functions and packed tails against mpmath and brute force."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+import mpmath as mp
+import numpy as np
+import pytest
+from scipy.special import gammaln
+
+from scribe_cli.core.numerics import counts, special
+from tests import zoo
+
+mp.mp.dps = 60
+
+REALS = [-745.0, -700.0, -40.0, -30.5, -29.5, -1.0, -1e-9, 0.0, 1e-9, 0.7, 3.0, 29.5, 30.5, 40.0, 700.0]
+POSITIVE = [1e-300, 1e-12, 1e-3, 0.7, 3.0, 29.5, 30.0, 30.5, 400.0, 1e5]
+
+
+def mp_softplus(x):
+    return mp.log1p(mp.exp(x))
+
+
+# name: (exact function, arguments, rtol)
+FUNCTIONS = {
+    "softplus": (mp_softplus, REALS, 1e-15),
+    "log_sigmoid": (lambda x: -mp_softplus(-x), REALS, 1e-15),
+    "log_softplus": (lambda x: mp.log(mp_softplus(x)), REALS, 1e-14),
+    "log_expm1": (lambda x: mp.log(mp.expm1(x)), POSITIVE, 1e-14),
+    "log_factorial": (lambda x: mp.loggamma(x + 1), [0.0, 1.0, 2.0, 7.0, 8.0, 9.0, 100.0, 1e5, 1e8], 1e-14),
+}
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_value_and_slope_equal_mpmath(name):
+    exact, at, rtol = FUNCTIONS[name]
+    function, x = getattr(special, name), jnp.array(at)
+    np.testing.assert_allclose(function(x), [float(exact(mp.mpf(v))) for v in at], rtol=rtol, atol=2e-15)
+    inner = [v for v in at if abs(v) >= 1e-12 and abs(v) < 745]
+    slopes = jax.jit(jax.grad(lambda x: function(x).sum()))(jnp.array(inner))
+    expected = [float(mp.diff(exact, mp.mpf(v), h=mp.mpf(10) ** -30)) for v in inner]
+    np.testing.assert_allclose(slopes, expected, rtol=1e-11)
+
+
+def test_softplus_slope_at_zero_is_a_half():
+    assert jax.grad(special.softplus)(0.0) == 0.5
+    assert jax.grad(jax.grad(special.softplus))(0.0) == 0.25
+
+
+def test_logaddexp_equals_numpy_whichever_is_larger():
+    """Also where they are far apart: the larger one comes back whole."""
+    a, b = np.array([0.0, -3.0, 1e8, -1e8, 5.0, -2.0, 1e12]), np.array([0.0, 4.0, -1e8, 1e8, 5.0, -1e17, 1.5])
+    np.testing.assert_allclose(special.logaddexp(jnp.asarray(a), jnp.asarray(b)), np.logaddexp(a, b), rtol=1e-15)
+    slopes = jax.grad(lambda a, b: special.logaddexp(a, b).sum(), (0, 1))(jnp.asarray(a), jnp.asarray(b))
+    np.testing.assert_allclose(slopes[0], np.exp(-np.logaddexp(0.0, b - a)), rtol=1e-14)
+    np.testing.assert_allclose(slopes[1], np.exp(-np.logaddexp(0.0, a - b)), rtol=1e-14)
+
+
+def test_log_rising_equals_mpmath():
+    grid = np.meshgrid([-800.0, -30.0, -1.0, 0.0, 3.0, 10.0, 18.0], [1.0, 2.0, 9.0, 5000.0, 1e6])
+    log_x, n = (v.ravel() for v in grid)
+    pairs = [(mp.exp(mp.mpf(a)), k) for a, k in zip(log_x, n, strict=True)]
+    exact = [float(mp.loggamma(x + k) - mp.loggamma(x)) for x, k in pairs]
+    np.testing.assert_allclose(special.log_rising(jnp.asarray(log_x), jnp.asarray(n)), exact, rtol=1e-13, atol=1e-13)
+
+
+TAILS = counts.pack_tails(*zoo.histogram(zoo.COUNTS), *zoo.COUNTS.shape)
+
+
+def test_tails_are_numbers_of_cells_above():
+    """N_gj = #{c: u_gc > j}, each gene in the narrowest bucket that holds its maximum; totals beside them."""
+    order, start = TAILS["order"], len(TAILS["silent"])
+    np.testing.assert_array_equal(order[TAILS["inverse"]], np.arange(zoo.N_GENES))
+    assert (zoo.COUNTS[:, order[:start]] == 0).all()
+    for block in TAILS["buckets"]:
+        for row in block:
+            u = zoo.COUNTS[:, order[start]]
+            np.testing.assert_array_equal(row, (u[:, None] > np.arange(len(row))).sum(0))
+            assert len(row) / 2 < u.max() <= len(row)
+            start += 1
+    assert len(TAILS["large"][0]) == zoo.N_GENES - start == (zoo.COUNTS.max(0) > counts.WIDTHS[-1]).sum()
+    np.testing.assert_array_equal(TAILS["total"], zoo.COUNTS.sum(0))
+    np.testing.assert_array_equal(TAILS["nonzero"], (zoo.COUNTS > 0).sum(0))
+    np.testing.assert_allclose(TAILS["log_factorial"], gammaln(zoo.COUNTS + 1.0).sum(), rtol=1e-14)
+    assert TAILS["n_cells"] == zoo.N_CELLS
+
+
+def test_rising_total_is_the_sum_over_entries():
+    log_a = np.linspace(-4, 3, zoo.N_GENES)
+    value, slope = jax.jit(jax.value_and_grad(lambda a: counts.log_rising_total(TAILS, a)))(jnp.asarray(log_a))
+    a = np.exp(log_a)
+    np.testing.assert_allclose(value, (gammaln(zoo.COUNTS + a) - gammaln(a)).sum(), rtol=1e-12)
+    columns = zip(a, zoo.COUNTS.T, strict=True)
+    exact = [sum((x / (x + np.arange(u))).sum() for u in column) for x, column in columns]
+    np.testing.assert_allclose(slope, exact, rtol=1e-11, atol=1e-12)
+
+
+def test_tails_of_a_matrix_without_large_or_silent_genes():
+    u = np.array([[1, 2], [0, 3]])
+    tails = counts.pack_tails(*zoo.histogram(u), *u.shape)
+    value = counts.log_rising_total(tails, jnp.log(jnp.array([0.5, 2.0])))
+    np.testing.assert_allclose(value, np.log(0.5) + np.log(2 * 3) + np.log(2 * 3 * 4), rtol=1e-14)
