@@ -78,7 +78,9 @@ def make(folder: Path) -> None:
     params, data = folder / "small.params.yaml", folder / "small.h5ad"
     params.write_text(yaml(parameters()))
     sizes = ["--cells", str(N_CELLS), "--genes", str(N_GENES)]
-    code = main(["simulate", "--recipe", "zinbvcp", *sizes, "--params", str(params), "--seed", str(SEED), "-q", "-o", str(data)])
+    code = main(
+        ["simulate", "--recipe", "zinbvcp", *sizes, "--params", str(params), "--seed", str(SEED), "-q", "-o", str(data)]
+    )
     if code:
         raise SystemExit(code)
     write_mtx(folder / "small_mtx", anndata.read_h5ad(data))

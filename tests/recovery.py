@@ -5,17 +5,24 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
+import jax
+import jax.numpy as jnp
 import numpy as np
+import optax
 import pandas as pd
+from jax.flatten_util import ravel_pytree
+from scipy.linalg import solve_triangular
 from scipy.sparse import csr_array
 
+from scribe_cli.core.inference import mode, svi
 from scribe_cli.core.inference.posterior import Posterior
 from scribe_cli.core.inference.problem import Problem
+from scribe_cli.core.model.spec import ModelSpec
 from scribe_cli.data.counts import CountData
 from scribe_cli.data.source import InMemory, Source
 from scribe_cli.run import assemble, config, inference, reading
@@ -23,11 +30,12 @@ from scribe_cli.run.assemble import Collected
 from scribe_cli.run.config import Config
 from scribe_cli.run.console import Console
 
-CELLS, GENES = 800, 150
 LOG_M0, SIGMA_M = np.log(200_000.0), 0.3  # organism human
 NU = 0.02  # typical capture
 SHARED_PHI = 0.3  # odds after capture, of the models with one p
 LEVEL = 0.9
+PAIRS = 128  # of draws
+SCATTER = 0.5  # sd of where long runs start, in the lifted coordinates
 
 
 @dataclass(frozen=True)
@@ -49,18 +57,19 @@ class Study:
     collected: Collected
 
     @property
-    def problem(self) -> Problem:
-        return assemble.problem(self.collected, self.config.resolve(), "auto", None, share_rows=True)
+    def spec(self) -> ModelSpec:
+        return self.config.resolve()
 
-    @property
-    def start(self) -> dict:
-        return assemble.start(self.collected, self.problem)
+    @cached_property
+    def problem(self) -> Problem:
+        return assemble.problem(self.collected, self.spec, "auto", None, share_rows=True)
 
     def posterior(self) -> Posterior:
-        return inference.infer(self.collected, self.config.resolve(), self.config, Console(quiet=True)).posterior
+        """As a recipe that says no more gets it."""
+        return inference.infer(self.collected, self.spec, self.config, Console(quiet=True)).posterior
 
 
-def study(model: str, parameterization: str = "mean_odds", seed: int = 0, cells: int = CELLS, genes: int = GENES) -> Study:
+def study(model: str, parameterization: str = "mean_odds", seed: int = 0, cells: int = 800, genes: int = 150) -> Study:
     """Means after capture from 0.1 to 30; gate, free r and capture from the model's own priors (MODELS.md 3, 4)."""
     rng = np.random.default_rng([seed, cells, genes])
     captured, gated = model.endswith("vcp"), model.startswith("zi")
@@ -113,17 +122,109 @@ def _holds(draws, value):
     return (low <= value) & (value <= high)
 
 
-CASES = (("nbdm", "mean_odds"), ("nbvcp", "mean_odds"), ("zinb", "mean_odds"), ("zinbvcp", "mean_odds"), ("nbvcp", "mean_disp"))
+def laplace(one: Study, n: int = 1000) -> Posterior:
+    """Draws from the Gaussian at the mode with the whole Hessian: the joint structure that a mean-field guide lacks."""
+    problem = assemble.problem(one.collected, one.spec, "auto", None, share_rows=False)
+    found = mode.find(problem, assemble.start(one.collected, problem))
+    centre, unravel = ravel_pytree(found.thetas)
+
+    @jax.jit
+    def hessian(centre, facts, stats):
+        slope = jax.grad(lambda v: -problem.log_joint(unravel(v), facts, stats))
+        return jax.lax.map(lambda e: jax.jvp(slope, (centre,), (e,))[1], jnp.eye(len(centre)), batch_size=8)
+
+    precision = np.asarray(hessian(centre, problem.facts, problem.stats))
+    root = np.linalg.cholesky((precision + precision.T) / 2)  # an error where the mode is none
+    noise = np.random.default_rng(0).normal(size=(len(centre), n))
+    flat = np.asarray(centre)[:, None] + solve_triangular(root.T, noise)
+    draws, point = (jax.tree.map(np.asarray, tree) for tree in (jax.vmap(unravel)(flat.T), found.thetas))
+    return Posterior(one.spec, problem.cells, ("sample",), draws, point, "joint_mode")
+
+
+def map_error(truth: Truth, exact: Posterior) -> dict[str, float]:
+    """How far the MAP's log mu is from the truth, in its sampling error, which is the Gaussian at the mode.
+
+    bias, scale_sd: mean over genes, and its standard error; rms_z: of log mu, gene by gene; rms_joint: of all genes
+    together, sqrt of Mahalanobis' distance over the number of genes.
+    """
+    log_mu = exact.draws["mu_unconstrained"].reshape(-1, len(truth.mu))
+    d = exact.point["mu_unconstrained"].ravel() - np.log(truth.mu)
+    joint = d @ np.linalg.solve(np.cov(log_mu.T), d)
+    return {
+        "bias": d.mean(),
+        "scale_sd": log_mu.mean(1).std(),
+        "rms_z": np.sqrt(((d / log_mu.std(0)) ** 2).mean()),
+        "rms_joint": np.sqrt(joint / len(d)),
+    }
+
+
+def elbo(problem: Problem, params: dict) -> float:
+    """With the same 256 draws (in antithetic pairs) for every guide of a problem."""
+    keys = jax.random.split(jax.random.PRNGKey(0), PAIRS)
+    one = lambda p, key, facts, stats: svi._negative_elbo(problem, p, svi._noise(problem, key, None), facts, stats)  # noqa: E731
+    values = jax.jit(lambda p, f, s: jax.lax.map(lambda key: one(p, key, f, s), keys))(params, problem.facts, problem.stats)
+    return -float(values.mean())
+
+
+def long_run(problem: Problem, start: dict, seed: int, n_steps: int = 20_000) -> dict:
+    """Guide parameters after many small Adam steps from a place far from `start`; nothing of svi's own way there."""
+    key = jax.random.PRNGKey(seed)
+    spread = lambda i, v: v + SCATTER * jax.random.normal(jax.random.fold_in(key, i), v.shape)  # noqa: E731
+    loc = {name: spread(i, value) for i, (name, value) in enumerate(sorted(start.items()))}
+    params = {"loc": loc, "log_sd": jax.tree.map(lambda v: jnp.full(v.shape, -3.0), loc)}
+    adam = optax.adam(optax.exponential_decay(0.02, n_steps, 1e-3))
+
+    @jax.jit
+    def run(params, facts, stats):
+        def step(carry, i):
+            params, state = carry
+            noise = svi._noise(problem, jax.random.fold_in(key, 1000 + i), None)
+            slope = jax.grad(lambda p: svi._negative_elbo(problem, p, noise, facts, stats))(params)
+            updates, state = adam.update(slope, state)
+            return (optax.apply_updates(params, updates), state), None
+
+        return jax.lax.scan(step, (params, adam.init(params)), jnp.arange(n_steps))[0][0]
+
+    return run(params, problem.facts, problem.stats)
+
+
+def elbos(one: Study, n_runs: int = 3) -> tuple[float, list[float]]:
+    """(ELBO of the default fit, ELBOs of long runs)."""
+    problem = one.problem
+    start = assemble.start(one.collected, problem)
+    default = svi.fit(problem, start, inference.svi_options(one.config))
+    return elbo(problem, default.params), [elbo(problem, long_run(problem, start, seed)) for seed in range(n_runs)]
+
+
+# model, parameterization, cells, genes: smaller where no engine is cheaper than the dense sum
+CASES = {
+    "nbdm": ("nbdm", "mean_odds", 800, 150),
+    "nbvcp": ("nbvcp", "mean_odds", 800, 150),
+    "zinb": ("zinb", "mean_odds", 800, 150),
+    "zinbvcp": ("zinbvcp", "mean_odds", 500, 100),
+    "nbvcp, free r": ("nbvcp", "mean_disp", 500, 100),
+}
+ELBO_CASES = {"nbvcp": ("nbvcp", "mean_odds", 1000, 500), "zinbvcp": ("zinbvcp", "mean_odds", 100, 60)}
+MAP_SEEDS = (1, 2, 3)
 
 
 def main() -> None:
-    for model, parameterization in CASES:
+    for name, (model, parameterization, cells, genes) in CASES.items():
+        one = study(model, parameterization, cells=cells, genes=genes)
+        for guide, made in (("mean-field", one.posterior), ("laplace", lambda one=one: laplace(one))):
+            begun = time.perf_counter()
+            shares = "  ".join(f"{quantity} {share:.2f}" for quantity, share in coverage(one.truth, made()).items())
+            print(f"coverage of 90 % intervals, {name}, {guide}: {shares}  ({time.perf_counter() - begun:.0f} s)", flush=True)
+    for seed in MAP_SEEDS:
+        one = study("nbvcp", seed=seed)
+        error = map_error(one.truth, laplace(one))
+        print("MAP of nbvcp, log mu: " + "  ".join(f"{k} {v:.4f}" for k, v in error.items()), flush=True)
+    for name, (model, parameterization, cells, genes) in ELBO_CASES.items():
         begun = time.perf_counter()
-        one = study(model, parameterization)
-        posterior = one.posterior()
-        shares = "  ".join(f"{name} {share:.2f}" for name, share in coverage(one.truth, posterior).items())
-        print(f"{model:8} {parameterization:10} {shares}  ({time.perf_counter() - begun:.0f} s, {posterior.diagnostics})", flush=True)
+        default, long = elbos(study(model, parameterization, cells=cells, genes=genes))
+        runs = ", ".join(f"{value - default:+.1f}" for value in long)
+        print(f"ELBO of {name} {cells} x {genes}: {default:.1f}; long runs {runs}  ({time.perf_counter() - begun:.0f} s)", flush=True)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -212,6 +212,7 @@ CASES = {
     "steps without end": Case(settings("svi.early_stopping=false"), 78, ["svi.early_stopping", "n_steps"]),
     "gate of no form": Case(fit_of(COUNTS, "--fail-on", "elbo"), 2, ['--fail-on "elbo"', "NAME OP NUMBER"]),
     "gate of no metric": Case(fit_of(COUNTS, "--fail-on", "elpo<0"), 2, ["elpo", 'did you mean "elbo"']),
+    "gate on a text": Case(fit_of(COUNTS, "--fail-on", "engine>1"), 2, ["engine>1", "no number"]),
     "empty key": Case(fit_of(COUNTS, "--key-added", ""), 2, ["--key-added"]),
     "key with a slash": Case(fit_of(COUNTS, "--key-added", "a/b"), 2, ["--key-added", "a/b"]),
     "output is a file": Case(is_a_file, 73, ["file is a file", "choose another --output"]),

@@ -13,7 +13,8 @@ from jax.flatten_util import ravel_pytree
 from scipy.special import logsumexp
 
 from scribe_cli.core.facts import Facts
-from scribe_cli.core.inference import curvature, initial, mode, svi
+from scribe_cli.core.inference import batches, curvature, initial, mode, svi
+from scribe_cli.core.inference.plan import Plan, WINDOW
 from scribe_cli.core.inference.problem import Minibatch, Problem
 from scribe_cli.core.numerics import choose, lanes
 from scribe_cli.errors import NumericalError
@@ -103,12 +104,23 @@ def test_minibatch_gradients_are_unbiased():
     @jax.jit
     def of_cell(q, rows, counts):
         some = {group: svi._take(parts, values, rows) for group, values in q.items()}
-        facts = parts.facts.rows(rows, float(zoo.N_CELLS))
+        facts = parts.facts.rows(rows, jnp.full(1, float(zoo.N_CELLS)))
         return svi._negative_elbo(parts, some, svi._take(parts, eps, rows), facts, {"counts": counts})
 
     each = [jax.grad(of_cell)(params, jnp.array([c]), jnp.asarray(u[[c]])) for c in range(zoo.N_CELLS)]
     mean = jax.tree.map(lambda *g: sum(g) / zoo.N_CELLS, *each)
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-8, atol=1e-8), mean, full)
+
+
+def test_every_cell_is_in_one_batch_and_weighs_the_same():
+    index, weight = batches.partition(3, 23, 5)
+    seen = np.zeros(23)
+    np.add.at(seen, index, weight)
+    assert index.shape == (5, 5) and np.all(seen == 5.0)
+    parts = minibatched("zinbvcp-mean_disp", small_counts(), 5)
+    epoch = batches.steps(parts, 3, 0, 3)
+    assert sorted(epoch["batch"]) == [0, 1, 2]
+    np.testing.assert_array_equal(epoch["counts"], small_counts()[epoch["index"]])
 
 
 def test_equal_cells_may_share_a_row():
@@ -176,6 +188,30 @@ def test_told_to_run_all_steps_it_does():
     assert len(fitted.losses) == 730
     assert fitted.rates[-1] < 0.02 * fitted.rates[0]
     assert len(run(p, n_steps=90).losses) == 90 and not run(p, n_steps=90).converged
+
+
+def test_a_plan_ends_when_the_gain_is_lost_in_the_noise():
+    rng = np.random.default_rng(0)
+
+    def steps(slope):
+        plan = Plan(5000, 0.1, True, 1)
+        while not plan.done():
+            step = plan.step + np.arange(50)
+            plan.add(1000.0 - slope * step + rng.normal(size=50), np.zeros(50, int), plan.rate())
+        return plan
+
+    assert steps(0.0).converged() and steps(0.0).step <= 12 * WINDOW
+    assert not steps(0.1).converged() and steps(0.1).step == 5000
+
+
+def test_batches_are_compared_each_with_itself():
+    """Two batches far apart, and a gain far below their distance."""
+    plan = Plan(None, None, True, 2)
+    for epoch in range(2 * WINDOW):
+        order = np.array([0, 1] if epoch % 3 else [1, 0])
+        plan.add(np.where(order == 0, 1e6, 2e6) - 0.01 * epoch, order, 0.1)
+    gain, noise = plan.gain()
+    assert gain == pytest.approx(0.01 * WINDOW / 2, rel=1e-6) and noise < 0.01 * gain
 
 
 def test_the_learning_rate_is_used():

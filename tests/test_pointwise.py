@@ -146,7 +146,8 @@ def test_bad_parameters_are_refused(change, message):
 
 def test_a_p_of_each_gene_is_refused_by_a_model_that_shares_it():
     with pytest.raises(BadData, match="imply a p of each gene's own"):
-        parameters.natural_of(zoo.spec("nbdm", "canonical"), {"mu": np.linspace(1, 2, N_GENES), "r": np.ones(N_GENES)}, FACTS)
+        values = {"mu": np.linspace(1, 2, N_GENES), "r": np.ones(N_GENES)}
+        parameters.natural_of(zoo.spec("nbdm", "canonical"), values, FACTS)
 
 
 def test_no_inflation_and_no_loss_are_legal_ends():

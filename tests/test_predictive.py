@@ -26,18 +26,18 @@ def points(model, seed=0, n_cells=N_CELLS) -> Points:
     captured, gated = FLAGS[model]
     mean, r = GENES.T
     log_r = np.log(r) + 0.05 * rng.normal(size=(N_DRAWS, len(r)))
-    log_nu = (np.log(0.05) + 0.5 * rng.normal(size=n_cells) + 0.05 * rng.normal(size=(N_DRAWS, n_cells))) if captured else None
+    log_nu = np.log(0.05) + 0.5 * rng.normal(size=n_cells) + 0.05 * rng.normal(size=(N_DRAWS, n_cells))
     logit_p = np.log(mean) - np.log(r) + 0.05 * rng.normal(size=log_r.shape) - (np.log(0.055) if captured else 0.0)
     gate = (-1 + rng.normal(size=len(r)) + 0.1 * rng.normal(size=log_r.shape)) if gated else None
-    return Points({"log_r": log_r, "logit_p": logit_p}, gate, log_nu)
+    return Points({"log_r": log_r, "logit_p": logit_p}, gate, log_nu if captured else None)
 
 
 def brute_force(p: Points, n_cells, per_draw, rng):
     """(replicates, cells, genes) counts, every entry drawn."""
     log_nu = np.zeros((p.n_draws, n_cells)) if p.log_nu is None else p.log_nu
     r = np.exp(p.core["log_r"])[:, None]
-    rate = rng.gamma(r, size=(per_draw, p.n_draws, n_cells, r.shape[-1])) * np.exp(p.core["logit_p"][:, None] + log_nu[..., None])
-    u = rng.poisson(rate)
+    odds = np.exp(p.core["logit_p"][:, None] + log_nu[..., None])
+    u = rng.poisson(rng.gamma(r, size=(per_draw, p.n_draws, n_cells, r.shape[-1])) * odds)
     if p.logit_gate is not None:
         u *= rng.random(u.shape) >= 1 / (1 + np.exp(-p.logit_gate[:, None]))
     return u.reshape(-1, *u.shape[2:])
@@ -100,7 +100,8 @@ def test_histogram_bands_are_those_of_replicate_data_sets(case):
     p, obs, replicates, tables = case
     h = tables.histogram
     for i in range(len(h["gene"])):
-        inside = (replicates[:, :, h["gene"][i]] >= h["count_from"][i]) & (replicates[:, :, h["gene"][i]] <= h["count_to"][i])
+        mine = replicates[:, :, h["gene"][i]]
+        inside = (mine >= h["count_from"][i]) & (mine <= h["count_to"][i])
         values = inside.sum(1)
         assert abs(h["pred"][i] - values.mean()) < 5 * values.std() / np.sqrt(len(values)) + 2e-3
         low, high = np.quantile(values, [[0.038, 0.938], [0.062, 0.962]], method="inverted_cdf")
@@ -119,7 +120,8 @@ def test_cell_totals_are_those_of_replicate_data_sets(model, monkeypatch):
     p = points(model, n_cells=30)
     rng = np.random.default_rng(7)
     many = np.tile(np.arange(len(GENES) - 2), 60)
-    p = Points({k: v[:, many] + 0.2 * rng.normal(size=len(many)) for k, v in p.core.items()}, p.genes(many).logit_gate, p.log_nu)
+    core = {k: v[:, many] + 0.2 * rng.normal(size=len(many)) for k, v in p.core.items()}
+    p = Points(core, p.genes(many).logit_gate, p.log_nu)
     values = brute_force(p, 30, 100, rng).sum(2)
     totals = values[rng.integers(len(values), size=30), np.arange(30)]
     nothing = np.zeros(0, int)
@@ -147,11 +149,29 @@ def test_misfit_shows():
     assert tables.genes["max_p"][4] < 1e-6
 
 
+@pytest.mark.filterwarnings("error::RuntimeWarning")
+@pytest.mark.parametrize("n_cells", [1, 2, 60])
+def test_extremes_are_finite(n_cells):
+    """Counts never seen and never to be seen, a narrow law at thousands, a single cell, and no spread of capture."""
+    log_nu = np.full((3, n_cells), -2.0) + np.linspace(0, 1, n_cells)
+    log_r = np.log(np.array([[1e-3, 1e4, 1e-2]])) + np.zeros((3, 1))
+    p = Points({"log_r": log_r, "logit_p": np.array([[-300.0, 0.0, 9.0]]) + np.zeros((3, 1))}, None, log_nu)
+    u = brute_force(p, n_cells, 1, np.random.default_rng(0))[0]
+    tables = predictive.gene_tables(zoo.spec("nbvcp"), p, observed(u), 0)
+    assert all(np.isfinite(v).all() for v in tables.genes.values())
+    assert all(np.isfinite(v).all() for v in tables.histogram.values())
+    assert tables.genes["mean_p"][0] == 0.5 and 0 < tables.genes["max_p"][1] < 1
+    mean = np.exp(p.core["log_r"] + p.core["logit_p"])[0] * np.exp(log_nu[0]).mean()
+    np.testing.assert_allclose(tables.genes["mean_pred"], mean, rtol=1e-9)
+    assert all(np.isfinite(v).all() for v in predictive.cell_table(zoo.spec("nbvcp"), p, observed(u), 0).values())
+
+
 def test_the_same_seed_gives_the_same_tables_on_any_number_of_threads(monkeypatch):
     monkeypatch.setattr(tabulate, "BLOCK", 2)
     p = points("zinbvcp")
     obs = observed(brute_force(p, N_CELLS, 1, np.random.default_rng(2))[0])
-    one, two, other = (predictive.gene_tables(zoo.spec("zinbvcp"), p, obs, seed, threads) for seed, threads in ((1, 1), (1, 2), (2, 1)))
+    spec = zoo.spec("zinbvcp")
+    one, two, other = (predictive.gene_tables(spec, p, obs, s, n) for s, n in ((1, 1), (1, 2), (2, 1)))
     for name in one.genes:
         np.testing.assert_array_equal(one.genes[name], two.genes[name])
     for name in one.histogram:

@@ -222,8 +222,10 @@ def test_equal_names_are_made_unique(tmp_path, capsys):
     given = ["--recipe", write_recipe(tmp_path, "nbdm"), "--params", save(tmp_path, {"mu": R, "phi": 0.1})]
     with pytest.warns(UserWarning, match="not unique"):
         file = write(tmp_path / "c.h5ad", COUNTS, ["a", "a", "b", "c", "d", "a"])
-    names, _ = score(capsys, "cell", file, *given)
-    assert len(set(names)) == 6 and names[2:5] == ["b", "c", "d"]
+    assert main(["score", *map(str, [file, *given]), "--by", "cell", "-q"]) == 0
+    out, err = capsys.readouterr()
+    names = [name for name, _ in table(out)[1]]
+    assert len(set(names)) == 6 and names[2:5] == ["b", "c", "d"] and "more than once: a" in err
 
 
 @pytest.mark.parametrize(

@@ -65,7 +65,8 @@ def test_chunks_change_nothing_and_the_seed_everything():
 
 def test_counts_of_a_cell_do_not_depend_on_how_many_cells_follow():
     spec = zoo.spec("nbdm", "canonical")
-    few, many = (simulate.from_parameters(spec, Facts({"cell": n, "gene": N_GENES}), {"r": R, "p": 0.5}, 3) for n in (130, 400))
+    given = {"r": R, "p": 0.5}
+    few, many = (simulate.from_parameters(spec, Facts({"cell": n, "gene": N_GENES}), given, 3) for n in (130, 400))
     assert (collected(few) != collected(many)[:130]).nnz == 0
 
 
@@ -103,7 +104,8 @@ def test_without_data_a_library_is_a_twentieth_of_m0():
 
 def test_a_count_too_large_to_store_is_an_error():
     facts = Facts({"cell": 5, "gene": 2})
-    simulation = simulate.from_parameters(zoo.spec("nbdm", "mean_odds"), facts, {"mu": np.full(2, 1e12), "phi": 1e-6}, 0)
+    given = {"mu": np.full(2, 1e12), "phi": 1e-6}
+    simulation = simulate.from_parameters(zoo.spec("nbdm", "mean_odds"), facts, given, 0)
     with pytest.raises(NumericalError, match="the largest that can be stored"):
         collected(simulation)
 
@@ -134,6 +136,21 @@ def test_expected_layer_is_the_mean_over_draws(model):
     got = dict(layers.expected_chunks(zoo.spec(model), p, 9, 4))
     assert list(got) == [0, 4, 8]
     np.testing.assert_allclose(np.concatenate(list(got.values())), want, rtol=1e-12)
+
+
+def test_a_predictive_draw_is_one_of_the_first_point_and_not_the_data_again():
+    given, nu, _ = values("zinbvcp", np.random.default_rng(1))
+    spec = zoo.spec("zinbvcp", "canonical")
+    simulation = simulate.from_parameters(spec, FACTS, given, 3)
+    n = simulation.natural
+    both = [np.concatenate([v[:, 0], np.zeros_like(v[:, 0])]) for v in (n.core["log_r"], n.core["logit_p"], n.logit_gate)]
+    log_nu = np.concatenate([n.log_nu[..., 0], np.zeros((1, N_CELLS))])
+    p = Points({"log_r": both[0], "logit_p": both[1]}, both[2], log_nu)
+    layer = vstack([chunk for _, chunk in layers.drawn_chunks(spec, p, FACTS, 3)]).toarray()
+    data = collected(simulation).toarray()
+    np.testing.assert_allclose((layer == 0).mean(0), (data == 0).mean(0), atol=0.05)
+    within = nu == 0.1  # where nothing that the two share is left
+    assert abs(np.corrcoef(layer[within, 4], data[within, 4])[0, 1]) < 0.12
 
 
 def _rank3(axes):

@@ -19,6 +19,7 @@ from .model import derive, program
 from .model.spec import ModelSpec
 from .numerics.natural import Natural
 
+STREAM = 1  # of random numbers for counts
 LIBRARY_SHARE = 0.05  # of M_0: the library size of a cell where there are no data (MODELS.md 3)
 
 
@@ -42,12 +43,13 @@ class Simulation:
     def truth(self) -> dict[str, Truth]:
         """{parameter: Truth} of everything the model reports."""
         values = derive.values(self.spec, parameters.sampled_of(self.spec, self.natural))
-        rows = {row.name: row for row in derive.reported(self.spec)}
-        return {n: Truth(rows[n].axes, np.asarray(v).reshape(squeezed(rows[n].axes, self.facts.sizes))) for n, v in values.items()}
+        axes = {row.name: row.axes for row in derive.reported(self.spec)}
+        sizes = self.facts.sizes
+        return {n: Truth(axes[n], np.asarray(v).reshape(squeezed(axes[n], sizes))) for n, v in values.items()}
 
     def counts(self, cells: int = 2048) -> Iterator[tuple[int, csr_array]]:
         """(first cell, int32 counts, cells x genes) of about `cells` cells at a time."""
-        return sampling.chunks(self.spec, self.natural, self.facts, self.seed, cells)
+        return sampling.chunks(self.spec, self.natural, self.facts, (self.seed, STREAM), cells)
 
 
 def from_priors(spec: ModelSpec, facts: Facts, seed: int) -> Simulation:

@@ -37,11 +37,12 @@ def _write_dense(group: Group, name: str, layer: Layer, shape: tuple[int, int], 
 
 
 def _write_sparse(group: Group, name: str, layer: Layer, shape: tuple[int, int], at: tuple) -> None:
-    """CSR with 64-bit pointers, its arrays appended block by block."""
+    """CSR, its arrays appended block by block. Indices and pointers are of one width: SciPy refuses a mixture, and
+    AnnData hands them over as they are."""
     matrix = group.create_group(name)
     matrix.attrs["encoding-type"], matrix.attrs["encoding-version"] = "csr_matrix", "0.1.0"
     matrix.attrs["shape"] = [int(n) for n in shape]
-    index = np.int32 if shape[1] <= np.iinfo(np.int32).max else np.int64
+    index = np.int32 if shape[0] * shape[1] <= np.iinfo(np.int32).max else np.int64
     data, indices = (new_array(matrix, n, (0,), d, (GROWTH,)) for n, d in (("data", layer.dtype), ("indices", index)))
     lengths = np.zeros(shape[0] + 1, np.int64)
     for start, _, rows, block in _on_input(layer.blocks(), shape[0], at[0]):
@@ -49,7 +50,7 @@ def _write_sparse(group: Group, name: str, layer: Layer, shape: tuple[int, int],
         _append(data, values)
         _append(indices, columns)
         lengths[1 + start + rows] = per_row
-    new_array(matrix, "indptr", lengths.shape, np.int64, (GROWTH,))[...] = np.cumsum(lengths)
+    new_array(matrix, "indptr", lengths.shape, index, (GROWTH,))[...] = np.cumsum(lengths)
 
 
 def _on_input(blocks: Iterable[Any], n_rows: int, cells: np.ndarray) -> Iterator[tuple[int, int, np.ndarray, Any]]:

@@ -16,14 +16,13 @@ import pandas as pd
 
 from ..core.axes import CELL, GENE, Axes
 from ..errors import CannotCreate, IOFailure
-from .elements import new_array, quiet_writing, write_element
+from .elements import quiet_writing, write_element
 from .layers import write_layer
 from .outputs import Layer
 from .results import SIDE
 from .schema import column_labels, rows_first, slot
 
 PREFIX = "true_"
-STEP = 1 << 22  # indices in memory when they are written again
 # groups that every AnnData has
 MAPPINGS = ("layers", "obsm", "varm", "obsp", "varp")
 
@@ -65,8 +64,9 @@ def write_simulated(path: Path, simulated: Simulated) -> None:
         write_element(file, "uns", {**simulated.uns, **scalars, **_labels(simulated)})
         blocks = _with_room(path, file, simulated.counts, shape[0])
         everything = tuple(np.arange(n) for n in shape)
-        write_layer(file, "X", Layer(lambda: blocks, simulated.counts.sparse, simulated.counts.dtype), shape, everything)
-        _one_width(file["X"])
+        write_layer(
+            file, "X", Layer(lambda: blocks, simulated.counts.sparse, simulated.counts.dtype), shape, everything
+        )
 
 
 def _side(file: h5py.File, axis: str, frame: pd.DataFrame, simulated: Simulated) -> None:
@@ -83,17 +83,6 @@ def _side(file: h5py.File, axis: str, frame: pd.DataFrame, simulated: Simulated)
 def _labels(simulated: Simulated) -> dict[str, np.ndarray]:
     """What the axes of scalars and the columns of varm stand for."""
     return {f"{axis}s": np.asarray(labels, object) for axis, labels in simulated.coords.items()}
-
-
-def _one_width(matrix: h5py.Group) -> None:
-    """Indices and pointers of one integer type: AnnData hands both to SciPy as they are, which refuses a mixture."""
-    narrow = matrix["data"].shape[0] <= np.iinfo(np.int32).max
-    name, dtype = ("indptr", np.int32) if narrow else ("indices", np.int64)
-    old = matrix[name]
-    del matrix[name]  # the open handle keeps it readable
-    new = new_array(matrix, name, old.shape, dtype, old.chunks)
-    for start in range(0, old.shape[0], STEP):
-        new[start : start + STEP] = old[start : start + STEP]
 
 
 def _with_room(path: Path, file: h5py.File, counts: Layer, n_cells: int) -> Iterator[Any]:
@@ -139,7 +128,9 @@ def _appearing(path: Path) -> Iterator[h5py.File]:
         os.replace(fresh, path)
         _sync(path.absolute().parent)
     except OSError as error:
-        raise IOFailure(f"-o {path}: writing failed ({error.strerror or error}); make room, then run it again") from error
+        raise IOFailure(
+            f"-o {path}: writing failed ({error.strerror or error}); make room, then run it again"
+        ) from error
     finally:
         fresh.unlink(missing_ok=True)
 

@@ -34,7 +34,7 @@ class Checks:
 def check(posterior: Posterior, collected: Collected, n_draws: int, seed: int, dataset_key: str | None) -> Checks:
     """`n_draws` of the posterior's draws, evenly spaced (all of them where there are fewer)."""
     counts = collected.counts
-    points = predictive.points_of(posterior.spec, posterior.facts, _some(posterior, n_draws))
+    points = predictive.points_of(posterior.spec, posterior.facts, posterior.some(n_draws))
     observed = Observed(
         counts.n_cells,
         counts.n_genes,
@@ -47,14 +47,6 @@ def check(posterior: Posterior, collected: Collected, n_draws: int, seed: int, d
     cells = predictive.cell_table(posterior.spec, points, observed, seed)
     parts = {"": genes} if dataset_key is None else {"": genes} | _by_dataset(posterior, collected, points, seed, dataset_key)
     return Checks(genes, _tables(parts, counts.gene_names, dataset_key is not None), cells)
-
-
-def _some(posterior: Posterior, n: int) -> dict[str, np.ndarray]:
-    lead = len(posterior.sample_dims)
-    flat = {name: v.reshape(-1, *v.shape[lead:]) for name, v in posterior.draws.items()}
-    there = len(next(iter(flat.values())))
-    at = np.linspace(0, there - 1, min(n, there)).round().astype(int)
-    return {name: v[at] for name, v in flat.items()}
 
 
 def _by_dataset(posterior, collected: Collected, points: Points, seed: int, dataset_key: str) -> dict[str, GeneTables]:

@@ -41,7 +41,7 @@ def parse(text: str, known: Sequence[str]) -> Gate:
         raise UsageError(f'--fail-on "{text}": a gate is NAME OP NUMBER, as in --fail-on "rhat>1.05"') from None
     if name not in known:
         near = did_you_mean(name, known)
-        raise UsageError(f'--fail-on "{text}": no metric of this run is called {name}{near}; there are {listed(known, 80)}')
+        raise UsageError(f'--fail-on "{text}": no number among the metrics of this run is called {name}{near}; there are {listed(known, 80)}')
     return gate
 
 

@@ -52,7 +52,7 @@ def run(asked: FitOptions, config: Config, counts: CountData, identity: Run, dev
     for text in warnings.values():
         console.warning(text)
     warnings = findings.joined([device.warnings, counts.warnings, warnings])
-    drawn, said = layering.layers(inferred.posterior, config.output.layers, counts.nnz, config.seed)
+    drawn, said = layering.layers(inferred.posterior, config, counts.nnz)
     for notice in said:
         console.notice(notice)
     outputs = _outputs(job, inferred, checks, warnings, drawn)
@@ -158,8 +158,8 @@ def _metrics(job: Job, inferred: Inferred, warnings: Mapping[str, str], numbers:
 def rebuild(asked: FitOptions, config: Config, counts: CountData, console: Console) -> None:
     """fit.h5ad again from the store and the input, without fitting."""
     stored = open_fit(asked.output)
-    n = config.svi.n_samples if config.inference_method == "svi" else 1  # the first of as many draws as the fit made
-    drawn, _ = layering.layers(redraw.posterior(stored, n), config.output.layers, counts.nnz, config.seed)
+    n = config.svi.n_samples if config.inference_method == "svi" else config.mcmc.n_samples * config.mcmc.n_chains
+    drawn, _ = layering.layers(redraw.posterior(stored, n), config, counts.nnz)
     with console.phase("write"):
         for notice in rebuild_fit(asked.output, counts.source, drawn):
             console.notice(notice)

@@ -40,6 +40,7 @@ OF_METHOD = {
     ),
     "mcmc": ("rhat", "ess_bulk", "ess_tail", "divergences", "ebfmi", "max_treedepth_hits"),
 }
+TEXTS = ("engine", "optimiser")
 # {name: the methods it can occur with}
 WARNINGS = {
     "capture_scale_not_identified": ("svi", "mcmc"),
@@ -56,8 +57,9 @@ WARNINGS = {
 
 
 def metric_names(method: str) -> list[str]:
-    """Every key of metrics.json of this method."""
-    return [*COMMON, *OF_METHOD[method], *(f"warning_{name}" for name, methods in WARNINGS.items() if method in methods)]
+    """Every key of metrics.json of this method that is a number or true or false."""
+    names = [*COMMON, *OF_METHOD[method], *(f"warning_{name}" for name, methods in WARNINGS.items() if method in methods)]
+    return [name for name in names if name not in TEXTS]
 
 
 def warning_flags(method: str, found: Mapping[str, str]) -> dict[str, bool]:

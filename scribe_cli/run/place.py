@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from ..data.counts import CountData
 from ..errors import BadRecipe, CannotCreate, UsageError, listed
 from ..io import manifest, staging
 from ..io.schema import ENTRIES, LIVE
@@ -14,6 +14,9 @@ from . import identity
 from .config import Config
 from .identity import Run
 from .options import FitOptions
+
+if TYPE_CHECKING:
+    from ..data.counts import CountData
 
 # a part of names in HDF5, Zarr and tables
 KEY = re.compile(r"\w[\w.-]*")

@@ -49,6 +49,10 @@ def simulate(asked: SimulateOptions, console: Console) -> None:
         console.notice(notice)
     for warning in chosen.warnings.values():
         console.warning(warning)
+    if asked.like is None and "data" in config.given():
+        console.notice(
+            "the recipe's block data selects from a data file, and none is read without --like: it is not used"
+        )
     frame = _made(asked, config, spec) if asked.like is None else _like(asked, config, spec, console)
     with console.phase("simulate"):
         _write(asked, config, frame, _simulation(asked, spec, frame.facts, given, config.seed), console)
@@ -68,7 +72,9 @@ def _check(asked: SimulateOptions) -> None:
         raise UsageError("--transpose turns a data file, and none is read without --like; leave it out")
     for key in asked.overrides:
         if key == "data" or key.startswith("data."):
-            raise BadRecipe(f"command line: {key} is about a data file, and without --like none is read; leave it out", key=key)
+            raise BadRecipe(
+                f"command line: {key} is about a data file, and without --like none is read; leave it out", key=key
+            )
 
 
 def _made(asked: SimulateOptions, config: Config, spec: ModelSpec) -> Frame:

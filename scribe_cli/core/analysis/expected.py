@@ -20,6 +20,7 @@ from .grid import Grid
 from .nodes import Nodes
 
 POINTS = 8  # counts of one call of the compiled rising factorial
+TINY = 1e-300  # of a distribution function: its logarithm times a number of cells is out of reach anyway
 CACHED = 2**18  # entries of a block of columns x draws x genes
 
 
@@ -138,7 +139,8 @@ def _at_nodes(kernel, core, x):
 def table(law: Law, logit_gate: np.ndarray | None, nodes: Nodes, grid: Grid) -> Table:
     """Expected histograms under the gate, (draws, genes), if there is one."""
     shape = np.broadcast_shapes(law.zero.shape, *(a.shape for _, a in law.rising))[1:]
-    still = _rising([(s, a[0]) for s, a in law.rising if len(a) == 1], grid, shape) - gammaln(grid.points + 1)[:, None, None]
+    still = _rising([(s, a[0]) for s, a in law.rising if len(a) == 1], grid, shape)
+    still -= gammaln(grid.points + 1)[:, None, None]
     out = Table(*(np.zeros((n, *shape)) for n in (len(grid.low), len(grid.low), grid.n_bins)))
     gate = np.zeros(shape) if logit_gate is None else expit(logit_gate)
     step = max(1, CACHED // (len(still) * shape[0]))
@@ -169,7 +171,7 @@ def _sums(law: Law, still, gate, nodes: Nodes, grid: Grid):
         f[0] += gate
         cdf *= scale
         cdf += gate
-        np.log(cdf, out=cdf)
+        np.log(np.maximum(cdf, TINY, out=cdf), out=cdf)
         cdf *= weight
         log_cdf += cdf
         for b, bin_ in enumerate(grid.slices):

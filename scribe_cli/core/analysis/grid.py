@@ -71,7 +71,7 @@ class Grid:
 
 
 def sizes() -> list[int]:
-    """Numbers of columns that genes may take, each half as many again as the one before and the end of a reported bin."""
+    """Numbers of columns that genes may take: each half as many again as the one before, and where a bin ends."""
     ends = [b.stop for b in ALL.slices]
     found = [next(e for e in ends if e >= FEWEST)]
     while found[-1] < ends[-1]:

@@ -92,8 +92,8 @@ def _shared(spec: ModelSpec, coordinate: str, value: np.ndarray) -> np.ndarray:
         return value
     if np.ptp(value) > SAME:
         raise BadData(
-            f"the parameters given imply a p of each gene's own ({coordinate} from {value.min():g} to {value.max():g}); "
-            f"this model shares one p: give p or phi, or use mean_disp"
+            f"the parameters given imply a p of each gene's own ({coordinate} from {value.min():g} to "
+            f"{value.max():g}); this model shares one p: give p or phi, or use mean_disp"
         )
     return value[..., :1]
 
@@ -121,4 +121,6 @@ def _same(name: str, value: np.ndarray, other: np.ndarray, source: str) -> None:
     with np.errstate(invalid="ignore"):  # equal infinities at a closed end agree
         worst = np.max(np.abs(value - other), where=value != other, initial=0.0)
     if worst > SAME:
-        raise BadData(f"parameter {name} contradicts {source}: they differ by {worst:.3g} on the log scale; give one of them")
+        raise BadData(
+            f"parameter {name} contradicts {source}: they differ by {worst:.3g} on the log scale; give one of them"
+        )

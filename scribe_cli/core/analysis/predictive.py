@@ -26,6 +26,7 @@ from .replicates import Replicates
 from .tabulate import Part
 
 STATISTICS = ("mean", "var", "zero", "max")
+GENES, CELLS = 1, 2  # streams of random numbers
 REPLICATES = 1000  # at least so many, however few the draws
 ENTRIES = 2**21  # of replicates x genes x columns in memory at one time
 
@@ -41,9 +42,16 @@ class Observed:
     n: np.ndarray
     cell_total: np.ndarray
 
-    def moment(self, power: int) -> np.ndarray:
-        """(genes,) mean over cells of a power of the count."""
-        return np.bincount(self.gene, self.n * np.asarray(self.count, float) ** power, self.n_genes) / self.n_cells
+    @cached_property
+    def mean(self) -> np.ndarray:
+        """(genes,) mean count."""
+        return np.bincount(self.gene, self.n * np.asarray(self.count, float), self.n_genes) / self.n_cells
+
+    @cached_property
+    def variance(self) -> np.ndarray:
+        """(genes,), as replicates.draw computes it, so that equal counts give equal numbers."""
+        square = np.bincount(self.gene, self.n * np.asarray(self.count, float) ** 2, self.n_genes) / self.n_cells
+        return square - self.mean**2
 
     @cached_property
     def maximum(self) -> np.ndarray:
@@ -111,19 +119,19 @@ def _cut(part: Part, n_draws: int) -> Iterator[Part]:
 
 def _summaries(part: Part, observed: Observed, seed: int) -> tuple[np.ndarray, dict, dict]:
     """(genes, {column of the gene table: (genes,)}, rows of the histogram's table) of some genes."""
-    rng = np.random.default_rng([seed, part.genes[0]])
+    rng = np.random.default_rng([seed, GENES, part.genes[0]])
     per_draw = -(-REPLICATES // part.moments.mean.shape[0])
     drawn = replicates.draw(part.table, part.moments, part.grid, observed.n_cells, rng, per_draw)
     largest = maxima.summary(part.table.log_cdf, part.grid, observed.n_cells, observed.maximum[part.genes])
-    return part.genes, _statistics(drawn, part.genes, observed) | largest, _bands(drawn, part, observed, largest["max_q95"])
+    values = _statistics(drawn, part.genes, observed) | largest
+    return part.genes, values, _bands(drawn, part, observed, largest["max_q95"])
 
 
 def _statistics(drawn: Replicates, genes: np.ndarray, observed: Observed) -> dict[str, np.ndarray]:
     n = observed.n_cells
-    mean, square = observed.moment(1)[genes], observed.moment(2)[genes]
     rows = {
-        "mean": (mean, drawn.mean_pred, drawn.mean),
-        "var": (square - mean**2, drawn.var_pred, drawn.var),
+        "mean": (observed.mean[genes], drawn.mean_pred, drawn.mean),
+        "var": (observed.variance[genes], drawn.var_pred, drawn.var),
         "zero": (observed.tally[genes, 0] / n, drawn.bins_pred[0] / n, drawn.bins[0] / n),
     }
     out = {}
@@ -139,13 +147,13 @@ def _bands(drawn: Replicates, part: Part, observed: Observed, max_q95: np.ndarra
     first, last = part.grid.bins()
     reached = first <= np.maximum(observed.maximum[part.genes], max_q95)[:, None]
     gene, bin_ = np.nonzero(reached)
-    low, high = (v.T[reached] for v in replicates.interval(drawn.bins))
+    low, high = replicates.interval(drawn.bins[bin_, gene])
     return {
         "gene": part.genes[gene],
         "count_from": first[bin_],
         "count_to": last[bin_],
         "obs": observed.tally[part.genes[gene], bin_],
-        "pred": drawn.bins_pred.T[reached],
+        "pred": drawn.bins_pred[bin_, gene],
         "q05": low,
         "q95": high,
     }
@@ -164,7 +172,8 @@ def cell_table(spec: ModelSpec, points: Points, observed: Observed, seed: int) -
     the kernel is, gate included: two values of nu give all cells.
     """
     kernel, n_draws = kernels.load(spec.kernel), points.n_draws
-    at = [expected.moments(kernel, points, Nodes(np.full((n_draws, 1), x), np.ones((n_draws, 1)))) for x in (0.0, -np.log(2))]
+    weight = np.ones((n_draws, 1))
+    at = [expected.moments(kernel, points, Nodes(x * weight, weight)) for x in (0.0, -np.log(2))]
     mean, whole, half = at[0].mean.sum(1), at[0].within.sum(1), at[1].within.sum(1)
     linear, square = 4 * half - whole, 2 * whole - 4 * half
     per_draw = -(-REPLICATES // n_draws)
@@ -175,7 +184,7 @@ def cell_table(spec: ModelSpec, points: Points, observed: Observed, seed: int) -
         cells = slice(start, start + step)
         nu = np.ones((n_draws, len(obs[cells]))) if points.log_nu is None else np.exp(points.log_nu[:, cells])
         variance = linear[:, None] * nu + square[:, None] * nu**2
-        drawn = _negative_binomial(np.random.default_rng([seed, start]), mean[:, None] * nu, variance, per_draw)
+        drawn = _negative_binomial(np.random.default_rng([seed, CELLS, start]), mean[:, None] * nu, variance, per_draw)
         low[cells], high[cells] = replicates.interval(drawn)
         p[cells] = replicates.mid_p(drawn, obs[cells])
     return {"total_obs": obs, "total_q05": low, "total_q95": high, "total_p": p}

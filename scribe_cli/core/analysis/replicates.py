@@ -31,7 +31,9 @@ class Replicates:
     bins_pred: np.ndarray
 
 
-def draw(table: Table, moments: Moments, grid: Grid, n_cells: int, rng: np.random.Generator, per_draw: int) -> Replicates:
+def draw(
+    table: Table, moments: Moments, grid: Grid, n_cells: int, rng: np.random.Generator, per_draw: int
+) -> Replicates:
     """`per_draw` replicates of each posterior draw."""
     pmf = np.ascontiguousarray(np.moveaxis(table.pmf, 0, -1))
     counts = rng.multinomial(n_cells, pmf, size=(per_draw, *pmf.shape[:2]))
@@ -56,7 +58,7 @@ def interval(replicates: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     n = replicates.shape[-1]
     at = [int(np.ceil(q * n)) - 1 for q in (LOW, HIGH)]
     ordered = np.partition(replicates, at, axis=-1)
-    return ordered[..., at[0]], ordered[..., at[1]]
+    return ordered[..., at[0]].copy(), ordered[..., at[1]].copy()  # views would keep the replicates alive
 
 
 def mid_p(replicates: np.ndarray, observed: np.ndarray) -> np.ndarray:
@@ -103,7 +105,7 @@ def _variance(pmf, moments: Moments, grid: Grid, n_cells: int) -> Scaling:
 
 
 def _tally(probability, squares, n_cells: int) -> Scaling:
-    """Of the number of cells in each bin; (bins, draws, genes); the result broadcasts against (bins, replicates, ...)."""
+    """Of the number of cells in each bin, (bins, draws, genes); the result has an axis of replicates after the bins."""
     ratio = _ratio(probability - squares, probability - probability**2)
     expected = n_cells * probability[:, None]
     return Scaling(expected, expected, ratio[:, None])

@@ -31,28 +31,34 @@ SELDOM_ZERO = -7.0  # log P(0) below which the kernel draws
 REST = 1e-12  # mass of the far tail that is left out
 
 
-def chunks(spec: ModelSpec, natural: Natural, facts: Facts, seed: int, cells: int = 2048) -> Iterator[tuple[int, csr_array]]:
-    """(first cell, int32 counts) of about `cells` cells at a time. Raises NumericalError for counts beyond int32."""
+def chunks(
+    spec: ModelSpec, natural: Natural, facts: Facts, stream: tuple[int, ...], cells: int = 2048
+) -> Iterator[tuple[int, csr_array]]:
+    """(first cell, int32 counts) of about `cells` cells at a time. Raises NumericalError for counts beyond int32.
+
+    stream: the seed and a number of the purpose: what a fit draws must not repeat what its data were drawn with.
+    """
     n_cells, size = facts.sizes[CELL], -(-cells // BLOCK) * BLOCK
     for start in range(0, n_cells, size):
         stop = min(start + size, n_cells)
-        yield start, vstack([_block(spec, natural, facts, seed, a) for a in range(start, stop, BLOCK)], format="csr")
+        yield start, vstack([_block(spec, natural, facts, stream, a) for a in range(start, stop, BLOCK)], format="csr")
 
 
-def _block(spec: ModelSpec, natural: Natural, facts: Facts, seed: int, first: int) -> csr_array:
+def _block(spec: ModelSpec, natural: Natural, facts: Facts, stream: tuple[int, ...], first: int) -> csr_array:
     """Cells first to first + BLOCK, as far as there are any."""
     n = min(BLOCK, facts.sizes[CELL] - first)
     rows = np.minimum(np.arange(first, first + BLOCK), facts.sizes[CELL] - 1)
     kernel = kernels.load(spec.kernel)
-    core, gate, law = jax.tree.map(lambda v: np.asarray(v)[0], _law(kernel, of_cells(natural, rows), facts.rows(rows, 1.0)))
-    rng = np.random.default_rng([seed, first])
+    found = _law(kernel, of_cells(natural, rows), facts.rows(rows, 1.0))
+    core, gate, law = jax.tree.map(lambda v: np.asarray(v)[0], found)
+    rng = np.random.default_rng([*stream, first])
     often = law.zero > SELDOM_ZERO
     chance = np.where(often, -np.expm1(law.zero), 1.0) * (1.0 if gate is None else expit(-gate))
     cell, gene = np.nonzero((rng.random(chance.shape) < chance)[:n])
     counts = np.zeros(len(cell))
     often = often[cell, gene]
     counts[often] = _above_zero(_entries(law, cell[often], gene[often]), rng)
-    key = jax.random.fold_in(jax.random.PRNGKey(seed), first)
+    key = functools.reduce(jax.random.fold_in, (*stream[1:], first), jax.random.PRNGKey(stream[0]))
     counts[~often] = _by_kernel(kernel, _entries(core, cell[~often], gene[~often]), int((~often).sum()), key)
     return _sparse(cell, gene, counts, (n, facts.sizes[GENE]))
 
@@ -107,8 +113,10 @@ def _some(law: Law, index: np.ndarray) -> Law:
 
 def _log_pmf(law: Law, u: np.ndarray) -> np.ndarray:
     """(entries, counts) from values of one column, for u >= 1."""
-    factors = sum(sign * (gammaln(np.exp(a) + u) - gammaln(np.exp(a))) for sign, a in zip(law.signs, law.log_a, strict=True))
-    return law.zero + u * law.slope + factors - gammaln(u + 1)
+    total = law.zero + u * law.slope - gammaln(u + 1)
+    for sign, log_a in zip(law.signs, law.log_a, strict=True):
+        total = total + sign * (gammaln(np.exp(log_a) + u) - gammaln(np.exp(log_a)))
+    return total
 
 
 def _by_kernel(kernel, core: dict, n: int, key) -> np.ndarray:

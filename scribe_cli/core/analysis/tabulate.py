@@ -45,7 +45,7 @@ def summaries(kernel, points: Points, n_cells: int, maximum: np.ndarray, summary
     sizes = grid.sizes()
     rules = _rules(points)
     rule_of, reach = _needs(kernel, points)
-    size_of = np.searchsorted([grid.ALL.high[n - 1] for n in sizes], np.maximum(maximum, reach))
+    size_of = np.searchsorted([grid.ALL.high[n - 1] for n in sizes[:-1]], np.maximum(maximum, reach))
 
     def work(task):
         """(indices of genes that need more columns, summary of the others)."""
@@ -101,13 +101,10 @@ def _needs(kernel, points: Points) -> tuple[np.ndarray, np.ndarray]:
 
     A law's width in log nu is its coefficient of variation.
     """
-    ungated = Points(points.core, None, None)
-    if points.log_nu is None:
-        at = expected.moments(kernel, ungated, Nodes.none(points.n_draws))
-        reach = (at.mean + 2 * np.sqrt(at.within)).max(0)
-        return np.zeros(len(reach), int), reach
-    highest = Nodes(points.log_nu.max(1)[:, None], np.ones((points.n_draws, 1)))
-    at = expected.moments(kernel, ungated, highest)
-    width = (np.sqrt(at.within) / at.mean).min(0)
-    ratio = np.ptp(points.log_nu, 1).max() / width
-    return np.searchsorted([bound for bound, _ in GAUSS], ratio), (at.mean + 2 * np.sqrt(at.within)).max(0)
+    log_nu = np.zeros((points.n_draws, 1)) if points.log_nu is None else points.log_nu
+    highest = Nodes(log_nu.max(1)[:, None], np.ones((points.n_draws, 1)))
+    at = expected.moments(kernel, Points(points.core, None, None), highest)
+    seen = at.mean > 1e-100
+    width = np.where(seen, np.sqrt(at.within) / np.where(seen, at.mean, 1.0), np.inf).min(0)
+    rule = np.searchsorted([bound for bound, _ in GAUSS], np.ptp(log_nu, 1).max() / width)
+    return rule, (at.mean + 2 * np.sqrt(at.within)).max(0)

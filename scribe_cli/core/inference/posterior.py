@@ -60,6 +60,14 @@ class Posterior:
         """{sampled parameter: log-scale value of the MAP, rank 3}."""
         return program.replay(self.spec, self.facts, dict(self.point))
 
+    def some(self, n: int) -> dict:
+        """{site: (n, rank-3 shape)} n of the draws, evenly spaced, chains one after the other; all where there are fewer."""
+        lead = len(self.sample_dims)
+        flat = {name: v.reshape(-1, *v.shape[lead:]) for name, v in self.draws.items()}
+        there = len(next(iter(flat.values())))
+        at = np.linspace(0, there - 1, min(n, there)).round().astype(int)
+        return {name: v[at] for name, v in flat.items()}
+
     def variables(self) -> Iterator[Variable]:
         """Every reported parameter, one at a time: no more than one variable's draws are made at once."""
         replay = jax.jit(lambda thetas, facts: program.replay(self.spec, facts, thetas))

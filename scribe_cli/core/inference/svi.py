@@ -7,7 +7,6 @@ serves a gene with ten counts and one with a million.
 
 from __future__ import annotations
 
-import functools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,17 +17,12 @@ import numpy as np
 import optax
 
 from ...errors import NumericalError
-from . import curvature, guides, mode
+from . import batches, curvature, guides, mode
+from .plan import Plan
 from .posterior import Posterior
 from .problem import Problem, purpose_key
 
 CHUNK = 50  # steps between two looks at the host
-WINDOW = 200  # steps whose mean losses are compared
-LEARNING_RATE = 0.1
-STAGES = 5  # each 0.3 times the learning rate of the one before
-STAGE_FACTOR = 0.3
-MAX_STEPS = 100_000
-STILL = 1e-8  # of |ELBO|: a smaller gain per window is none
 ELBO_PAIRS = 128
 GUIDE = guides.load("mean_field")
 
@@ -182,7 +176,7 @@ def _chunk(problem: Problem, optimiser):
             if problem.minibatch is not None:
                 rows = x["index"]
                 params = {group: _take(problem, values, rows) for group, values in params.items()}
-                batch = facts.rows(rows, facts.sizes["cell"] / rows.shape[0])
+                batch = facts.rows(rows, x["weight"])
                 data = {"counts": x["counts"]}
             eps = _noise(problem, jax.random.fold_in(key, x["step"]), batch.sizes.get("cell"))
             return _negative_elbo(problem, params, eps, batch, data)
@@ -200,22 +194,6 @@ def _chunk(problem: Problem, optimiser):
     return jax.jit(run)
 
 
-def _batches(problem: Problem, seed: int, first: int, n: int) -> dict:
-    """Inputs of n steps: their numbers, and in a minibatch the cells and counts of each. A function of the step alone."""
-    xs = {"step": first + jnp.arange(n)}
-    if problem.minibatch is None:
-        return xs
-    size, n_cells = problem.minibatch.size, problem.facts.sizes["cell"]
-    per_epoch = max(n_cells // size, 1)
-    index = np.stack([_epoch(seed, s // per_epoch, n_cells)[(s % per_epoch) * size :][:size] for s in range(first, first + n)])
-    return xs | {"index": index, "counts": np.stack([problem.minibatch.read(rows) for rows in index])}
-
-
-@functools.lru_cache(maxsize=2)
-def _epoch(seed: int, epoch: int, n_cells: int):
-    return np.random.default_rng([seed, epoch]).permutation(n_cells)
-
-
 def _optimise(problem: Problem, base, found, options: Options, on_step) -> Fitted:
     optimiser = optax.scale_by_adam()
     run = _chunk(problem, optimiser)
@@ -223,21 +201,19 @@ def _optimise(problem: Problem, base, found, options: Options, on_step) -> Fitte
     unit["loc"] = jax.tree.map(jnp.exp, base["log_sd"])
     moves = jax.tree.map(jnp.zeros_like, base)
     state, key = optimiser.init(moves), purpose_key(options.seed, "svi")
-    losses, rates, plan, params = [], [], _Plan(options), base
-    chunk = 1 if problem.minibatch is not None else CHUNK
-    while not plan.done(losses):
-        n = min(chunk, plan.last - len(losses))
-        rate = plan.rate(len(losses))
-        xs = _batches(problem, options.seed, len(losses), n)
-        moves, state, new, params = run(moves, state, base, unit, key, rate, xs, problem.facts, problem.stats)
-        new = np.asarray(new)
-        if not np.isfinite(new).all():
-            raise NumericalError(_autopsy(params, len(losses) + int(np.argmin(np.isfinite(new)))))
-        losses.extend(new)
-        rates.extend([rate] * n)
-        on_step(phase="fit", step=len(losses), loss=float(np.mean(losses[-WINDOW:])), total=options.n_steps)
-    gain, noise = _gain(losses)
-    return Fitted(params, found, np.asarray(losses), np.asarray(rates), plan.converged(losses), gain, noise)
+    plan = Plan(options.n_steps, options.learning_rate, options.early_stopping, batches.number(problem))
+    chunk, params = CHUNK if problem.minibatch is None else 1, base
+    while not plan.done():
+        n, rate = min(chunk, plan.last - plan.step), plan.rate()
+        xs = batches.steps(problem, options.seed, plan.step, n)
+        moves, state, losses, params = run(moves, state, base, unit, key, rate, xs, problem.facts, problem.stats)
+        losses = np.asarray(losses)
+        if not np.isfinite(losses).all():
+            raise NumericalError(_autopsy(params, plan.step + int(np.argmin(np.isfinite(losses)))))
+        plan.add(losses, np.asarray(xs["batch"]), rate)
+        on_step(phase="fit", step=plan.step, loss=plan.recent(), total=options.n_steps)
+    gain, noise = plan.gain()
+    return Fitted(params, found, np.asarray(plan.losses), np.asarray(plan.rates), plan.converged(), gain, noise)
 
 
 def _autopsy(params: dict, step: int) -> str:
@@ -246,52 +222,11 @@ def _autopsy(params: dict, step: int) -> str:
     return f"the ELBO is not finite at step {step}: {site}; try a smaller svi.learning_rate, or look at the counts"
 
 
-def _gain(losses) -> tuple[float, float]:
-    """(gain of the last window over the one before, its standard error), in nats."""
-    if len(losses) < 2 * WINDOW:
-        return float("inf"), float("inf")
-    before, after = np.asarray(losses[-2 * WINDOW : -WINDOW]), np.asarray(losses[-WINDOW:])
-    return float(before.mean() - after.mean()), float(np.sqrt((before.var() + after.var()) / WINDOW))
-
-
-class _Plan:
-    """When the learning rate drops, and when it is over: each stage ends once its gain is lost in the noise."""
-
-    def __init__(self, options: Options):
-        self._rate = options.learning_rate or LEARNING_RATE
-        self._until_still = options.early_stopping or options.n_steps is None
-        self._bounded = options.n_steps is not None
-        self.last = options.n_steps or MAX_STEPS
-        self._stage, self._stage_start = 0, 0
-
-    def rate(self, step: int) -> float:
-        staged = self._rate * STAGE_FACTOR**self._stage if self._until_still else self._rate
-        lowest = STAGE_FACTOR ** (STAGES - 1)
-        return min(staged, self._rate * lowest ** (step / self.last)) if self._bounded else staged
-
-    def done(self, losses) -> bool:
-        if self._until_still and self._still(losses):
-            self._stage, self._stage_start = self._stage + 1, len(losses)
-        return len(losses) >= self.last or self._stage >= STAGES
-
-    def converged(self, losses) -> bool:
-        """All stages ended by themselves; or, told to run all steps, the last windows are still."""
-        return self._stage >= STAGES if self._until_still else self._is_still(losses)
-
-    def _still(self, losses) -> bool:
-        return len(losses) - self._stage_start >= 2 * WINDOW and self._is_still(losses)
-
-    @staticmethod
-    def _is_still(losses) -> bool:
-        gain, noise = _gain(losses)
-        return gain < 2.0 * noise + STILL * abs(losses[-1])
-
-
 def _elbo(problem: Problem, ended: Fitted, options: Options) -> tuple[float, float]:
     """(ELBO, standard error): at the end point where the whole is affordable, else the mean of the last window."""
     if problem.minibatch is not None:
-        tail = ended.losses[-WINDOW:]
-        return -float(tail.mean()), float(tail.std() / math.sqrt(len(tail)))
+        tail = ended.losses[-batches.number(problem) :]
+        return -float(tail.mean()), abs(ended.noise)
 
     def one(params, key, facts, stats):
         return _negative_elbo(problem, params, _noise(problem, key, None), facts, stats)
