@@ -21,7 +21,7 @@ from scribe_cli.core.inference import marginals
 from scribe_cli.core.inference.posterior import Posterior
 from scribe_cli.core.model.resolve import resolve
 from scribe_cli.core.model.spec import ModelSpec, ParamSpec, Prior
-from scribe_cli.core.supports import SUPPORTS
+from scribe_cli.core.model.supports import SUPPORTS
 from scribe_cli.errors import BadData, BadRecipe, InputMissing, UsageError
 from scribe_cli.io import memory
 from scribe_cli.io.fit import write_fit

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import hashlib
 import os
@@ -10,6 +11,8 @@ import shutil
 import subprocess
 import sys
 from collections import namedtuple
+from pathlib import Path
+from types import SimpleNamespace
 
 import anndata
 import h5py
@@ -22,7 +25,7 @@ from scribe_cli.cli.main import main
 
 COUNTS = np.random.default_rng(0).poisson(1.0, (20, 8)).astype(np.float32)
 NBDM = "model: nbdm\nparameterization: mean_odds\nunconstrained: true\n"
-# what `made` gives, what is said, in this order
+# args: a function of the folder that makes the input there and gives the command line; said: texts, in this order
 Case = namedtuple("Case", "args code said")
 
 
@@ -228,22 +231,55 @@ def contents(folder) -> dict[str, str]:
     return {str(p): hashlib.sha256(data).hexdigest() for p, data in found.items()}
 
 
-@pytest.mark.parametrize("case", CASES.values(), ids=CASES)
-def test_refused(case, tmp_path, monkeypatch, capfd):
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    """The present folder, with the recipe."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "recipe.yaml").write_text(NBDM)
-    line = case.args(tmp_path)
-    before = contents(tmp_path)
+    return tmp_path
+
+
+def refused(folder, capfd, line, code, said) -> None:
+    """The command ends with this code and one line of ours that holds these texts in their order; all is as before."""
+    before = contents(folder)
     capfd.readouterr()
-    code = main(line)
+    assert main(line) == code
     out, err = capfd.readouterr()
-    print(code, err)
-    assert code == case.code
-    assert out == "" and contents(tmp_path) == before
-    told(err, case.said)
-
-
-def told(err: str, said) -> None:
-    """Exactly one line of ours, with these texts in their order."""
+    assert out == "" and contents(folder) == before
     assert err.count("\n") == 1 and err.startswith("scribe: error: "), err
     assert re.search(".*".join(map(re.escape, said)), err), err
+
+
+@pytest.mark.parametrize("case", CASES.values(), ids=CASES)
+def test_refused(case, here, capfd):
+    refused(here, capfd, case.args(here), case.code, case.said)
+
+
+def test_no_room(here, capfd, monkeypatch):
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=1000))
+    refused(here, capfd, fit_of(COUNTS, "-q")(here), 73, ["in.recipe.scribe", "1e-06 GB free", "make room"])
+
+
+def test_a_folder_that_may_not_be_written(here, capfd, monkeypatch):
+    """As the system would say it to anyone but root."""
+    (here / "out").mkdir()
+    monkeypatch.setattr(os, "access", lambda path, _: str(path) != "out")
+    refused(here, capfd, fit_of(COUNTS, "-o", "out")(here), 73, ["out cannot be written", "choose another --output"])
+
+
+def test_a_disk_that_takes_nothing(here, capfd, monkeypatch):
+    def read_only(path, *_, **__):
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(path))
+
+    line = fit_of(COUNTS, "-q")(here)
+    monkeypatch.setattr(Path, "mkdir", read_only)
+    refused(here, capfd, line, 73, ["in.recipe.scribe", "Read-only file system", "choose another --output"])
+
+
+def test_the_process_says_no_more(here):
+    """No library adds a line, and nothing is said at the end of the process."""
+    fit_of(changed((3, 2), -1))(here)
+    before = contents(here)
+    done = subprocess.run([sys.executable, "-m", "scribe_cli", *args()], capture_output=True, text=True)
+    assert done.returncode == 65 and done.stdout == "" and contents(here) == before
+    assert done.stderr.startswith("scribe: error: in.h5ad (X)") and done.stderr.count("\n") == 1

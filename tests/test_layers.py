@@ -19,7 +19,6 @@ CORE = (
     "core.axes",
     "core.facts",
     "core.numerics",
-    "core.supports",
     "core.model",
     "core.inference",
     "core.analysis",
@@ -28,7 +27,7 @@ CORE = (
 ALLOWED = {
     **{layer: set(CORE[:i]) for i, layer in enumerate(CORE)},
     "data": {"errors", "core.registry", "core.axes", "core.facts", "core.numerics", "core.model"},
-    "io": {"errors", "core.registry", "core.axes", "core.facts", "core.supports", "core.model", "core.inference", "data"},
+    "io": {"errors", "core.registry", "core.axes", "core.facts", "core.model", "core.inference", "data"},
     "run": {*CORE, "data", "io"},
     "cli": {"errors", "run"},
 }

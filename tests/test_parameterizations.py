@@ -10,7 +10,7 @@ from scipy.special import expit
 from scribe_cli.core.model import derive, parameterizations
 from scribe_cli.core.model.capture import COORDINATES
 from scribe_cli.core.numerics import kernels
-from scribe_cli.core.supports import SUPPORTS
+from scribe_cli.core.model.supports import SUPPORTS
 from tests import zoo
 
 MEMBERS = parameterizations.members()

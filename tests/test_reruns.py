@@ -26,6 +26,7 @@ from scipy.sparse import csr_matrix
 from scribe_cli.cli.main import main
 from scribe_cli.io import manifest
 from scribe_cli.run import device, inference, reading, yaml12
+from scribe_cli.run.metrics import metric_names
 
 RECIPE = """
 model: nbdm
@@ -176,6 +177,10 @@ def test_a_gate_that_fails_is_exit_3_with_everything_written(here, run):
     assert (status()["state"], status()["exit_code"]) == ("done", 3) and "converged" not in err
     assert run(*LINE)[0] == 0
     check_finished(42)
+
+
+def test_every_metric_that_a_gate_may_name_is_there(finished):
+    assert set(metric_names("svi")) <= set(manifest.metrics(finished / "out"))
 
 
 def test_one_json_object(here, run):

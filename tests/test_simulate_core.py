@@ -143,7 +143,8 @@ def test_a_predictive_draw_is_one_of_the_first_point_and_not_the_data_again():
     spec = zoo.spec("zinbvcp", "canonical")
     simulation = simulate.from_parameters(spec, FACTS, given, 3)
     n = simulation.natural
-    both = [np.concatenate([v[:, 0], np.zeros_like(v[:, 0])]) for v in (n.core["log_r"], n.core["logit_p"], n.logit_gate)]
+    values_of = (n.core["log_r"], n.core["logit_p"], n.logit_gate)
+    both = [np.concatenate([v[:, 0], np.zeros_like(v[:, 0])]) for v in values_of]
     log_nu = np.concatenate([n.log_nu[..., 0], np.zeros((1, N_CELLS))])
     p = Points({"log_r": both[0], "logit_p": both[1]}, both[2], log_nu)
     layer = vstack([chunk for _, chunk in layers.drawn_chunks(spec, p, FACTS, 3)]).toarray()

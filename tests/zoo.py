@@ -16,7 +16,7 @@ from scribe_cli.core.model import program
 from scribe_cli.core.model.spec import ModelSpec, ParamSpec, Prior
 from scribe_cli.core.numerics import lanes
 from scribe_cli.core.numerics.counts import pack_tails
-from scribe_cli.core.supports import SUPPORTS
+from scribe_cli.core.model.supports import SUPPORTS
 
 N_CELLS, N_GENES = 12, 7
 SIZES = {"cell": N_CELLS, "gene": N_GENES}

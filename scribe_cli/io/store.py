@@ -17,7 +17,7 @@ import zarr
 from ..core.axes import CELL, COMPONENT, DATASET, GENE, Axes
 from ..core.inference.posterior import Variable
 from ..core.model.derive import NAMES, Name
-from ..core.supports import SUPPORTS
+from ..core.model.supports import SUPPORTS
 from .outputs import Array, FitOutputs, Selected
 from .results import Results, with_saturated
 from .schema import CHUNK, SCHEMA_VERSION, STATISTIC, UNCONSTRAINED

@@ -88,7 +88,7 @@ def at_map(stored, counts: CountData):
     """(counts, spec, natural, facts) of data at a stored fit's MAP, cells and genes matched by name."""
     from ..core.analysis.pointwise import of_cells
     from ..core.model import program
-    from ..core.supports import SUPPORTS
+    from ..core.model.supports import SUPPORTS
     from ..data.facts import facts_of
 
     spec: ModelSpec = stored.spec

@@ -13,7 +13,7 @@ from ..model import derive, parameterizations
 from ..model.capture import COORDINATES
 from ..model.spec import ModelSpec
 from ..numerics.natural import Natural
-from ..supports import SUPPORTS
+from ..model.supports import SUPPORTS
 
 # ends of a domain that belong to it: no inflation, no loss
 CLOSED = {"gate": 0.0, "p_capture": 1.0, "phi_capture": 0.0, "eta_capture": 0.0}

@@ -11,7 +11,7 @@ from ..model.capture import COORDINATES
 from ..model.priors import library_size
 from ..model.program import Context
 from ..model.spec import ModelSpec
-from ..supports import SUPPORTS
+from ..model.supports import SUPPORTS
 
 GATE_START = -2.0  # logit; the location of its default prior
 ODDS_RANGE = (1e-4, 1e4)  # of the pooled odds phi, where the moments say nothing

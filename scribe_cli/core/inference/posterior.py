@@ -13,7 +13,7 @@ from ..axes import SLOT, Axes
 from ..facts import Facts
 from ..model import derive, program
 from ..model.spec import ModelSpec
-from ..supports import SUPPORTS
+from ..model.supports import SUPPORTS
 
 
 @dataclass(frozen=True)

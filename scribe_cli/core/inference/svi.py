@@ -165,21 +165,26 @@ def _noise(problem: Problem, key, rows: int | None):
 
 
 def _chunk(problem: Problem, optimiser):
-    """jit f(moves, state, base, unit, key, rate, xs, facts, stats): one scan over the steps in xs."""
+    """jit f((moves, optimiser state), (base, unit), key, rate, xs, (facts, stats)): one scan over the steps in xs.
 
-    def run(moves, state, base, unit, key, rate, xs, facts, stats):
+    Guide parameters are base + unit * moves.
+    """
+
+    def run(carry, scale, key, rate, xs, data):
+        (base, unit), (facts, stats) = scale, data
+
         def at(moves):
             return jax.tree.map(lambda b, u, m: b + u * m, base, unit, moves)
 
         def loss(moves, x):
-            params, batch, data = at(moves), facts, stats
+            params, batch, counts = at(moves), facts, stats
             if problem.minibatch is not None:
                 rows = x["index"]
                 params = {group: _take(problem, values, rows) for group, values in params.items()}
                 batch = facts.rows(rows, x["weight"])
-                data = {"counts": x["counts"]}
+                counts = {"counts": x["counts"]}
             eps = _noise(problem, jax.random.fold_in(key, x["step"]), batch.sizes.get("cell"))
-            return _negative_elbo(problem, params, eps, batch, data)
+            return _negative_elbo(problem, params, eps, batch, counts)
 
         def one(carry, x):
             moves, state = carry
@@ -188,8 +193,8 @@ def _chunk(problem: Problem, optimiser):
             moves = jax.tree.map(lambda m, u: m - rate * u, moves, update)
             return (moves, state), value
 
-        (moves, state), losses = jax.lax.scan(one, (moves, state), xs)
-        return moves, state, losses, at(moves)
+        carry, losses = jax.lax.scan(one, carry, xs)
+        return carry, losses, at(carry[0])
 
     return jax.jit(run)
 
@@ -200,13 +205,13 @@ def _optimise(problem: Problem, base, found, options: Options, on_step) -> Fitte
     unit = {group: jax.tree.map(jnp.ones_like, values) for group, values in base.items()}
     unit["loc"] = jax.tree.map(jnp.exp, base["log_sd"])
     moves = jax.tree.map(jnp.zeros_like, base)
-    state, key = optimiser.init(moves), purpose_key(options.seed, "svi")
+    carry, key = (moves, optimiser.init(moves)), purpose_key(options.seed, "svi")
     plan = Plan(options.n_steps, options.learning_rate, options.early_stopping, batches.number(problem))
     chunk, params = CHUNK if problem.minibatch is None else 1, base
     while not plan.done():
         n, rate = min(chunk, plan.last - plan.step), plan.rate()
         xs = batches.steps(problem, options.seed, plan.step, n)
-        moves, state, losses, params = run(moves, state, base, unit, key, rate, xs, problem.facts, problem.stats)
+        carry, losses, params = run(carry, (base, unit), key, rate, xs, (problem.facts, problem.stats))
         losses = np.asarray(losses)
         if not np.isfinite(losses).all():
             raise NumericalError(_autopsy(params, plan.step + int(np.argmin(np.isfinite(losses)))))

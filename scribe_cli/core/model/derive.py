@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..axes import Axes, union
-from ..supports import SUPPORTS
+from .supports import SUPPORTS
 from .capture import COORDINATES
 from .formula import Formula
 from .program import natural

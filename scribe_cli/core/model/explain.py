@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from ..axes import CELL, COMPONENT, DATASET, GENE, LATENT, ORDER, Axes
 from ..facts import ARRAY_AXIS, Facts
 from ..numerics import choose, kernels
-from ..supports import SUPPORTS
+from .supports import SUPPORTS
 from . import parameterizations, program
 from .capture import COORDINATES
 from .derive import NAMES

@@ -15,7 +15,7 @@ from ..axes import CELL, DATASET, SLOT, Axes, in_order, shape3, union
 from ..facts import Facts
 from ..numerics import kernels
 from ..numerics.natural import Natural
-from ..supports import SUPPORTS
+from .supports import SUPPORTS
 from . import parameterizations, priors
 from .capture import COORDINATES
 from .spec import ModelSpec, Prior

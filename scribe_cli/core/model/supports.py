@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import jax
 import jax.numpy as jnp
 
-from .numerics.special import log_expm1, log_softplus
+from ..numerics.special import log_expm1, log_softplus
 
 
 @dataclass(frozen=True)
