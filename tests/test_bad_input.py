@@ -151,6 +151,23 @@ def is_a_file(folder):
     return fit_of(COUNTS, "-o", "file")(folder)
 
 
+def scored(name: str, content: bytes | None):
+    """A score at the parameters of a file of this content; None: there is none."""
+
+    def made(folder):
+        if content is not None:
+            (folder / name).write_bytes(content)
+        return ["score", fit_of(COUNTS)(folder)[1], "-q", "--recipe", "recipe.yaml", "--params", name]
+
+    return made
+
+
+def params_in(folder) -> str:
+    (folder / "p.yaml").write_text("p: 0.5\nr: 1\n")
+    return "p.yaml"
+
+
+SIMULATE = ["simulate", "--recipe", "nbdm", "--cells", "3", "--genes", "3"]
 BOMB = "a: &a [x, x]\nb: &b [*a, *a]\nc: [*b, *b]\nmodel: nbdm\n"
 CASES = {
     "missing file": Case(missing_data, 66, ["nowhere/none.h5ad", "no such file"]),
@@ -224,6 +241,26 @@ CASES = {
     "output of the wrong kind": Case(fit_of(COUNTS, "-o", "out.h5ad"), 2, ["out.h5ad", "out.scribe"]),
 }
 
+OTHER_COMMANDS = {
+    "score: no such params": Case(scored("none.npz", None), 66, ["--params none.npz"]),
+    "score: params of no format": Case(scored("p.txt", b""), 2, ["--params p.txt", ".npz, .yaml or .zarr"]),
+    "score: torn npz": Case(scored("p.npz", b"PK\3\4"), 65, ["--params p.npz", "numpy.savez"]),
+    "score: no text": Case(scored("p.yaml", b"\xff\xfe"), 65, ["--params p.yaml", "YAML"]),
+    "score: no YAML": Case(scored("p.yaml", b"p: [0.5\n"), 65, ["--params p.yaml", "YAML"]),
+    "score: a list": Case(scored("p.yaml", b"- 0.5\n"), 65, ["--params p.yaml", "mapping"]),
+    "score: words": Case(scored("p.yaml", b"p: high\n"), 65, ["--params p.yaml", "high"]),
+    "score: unknown parameter": Case(scored("p.yaml", b"p: 0.5\nrr: 1\n"), 65, ["--params p.yaml", "rr", 'did you mean "r"']),
+    "score: a shape": Case(scored("p.yaml", b"p: 0.5\nr: [1, 2]\n"), 65, ["--params p.yaml", "(2,)", "(8,)"]),
+    "score: outside": Case(scored("p.yaml", b"p: 1.5\nr: [1, 1, 1, 1, 1, 1, 1, 1]\n"), 65, ["--params p.yaml", "p is 1.5", "(0, 1)"]),
+    "score: no fit": Case(lambda f: ["score", fit_of(COUNTS)(f)[1], "--fit", "none"], 66, ["none: no such fit"]),
+    "score: no data": Case(lambda f: ["score", "none.mtx", "--recipe", "nbdm", "--params", params_in(f)], 66, ["none.mtx"]),
+    "summary: no fit": Case(lambda f: ["summary", "."], 66, [".: no fit there"]),
+    "simulate: no folder": Case(lambda f: [*SIMULATE, "-o", "nowhere/s.h5ad"], 73, ["-o nowhere/s.h5ad"]),
+    "simulate: no such data": Case(lambda f: ["simulate", "--recipe", "nbdm", "--like", "none", "-o", "s.h5ad"], 66, ["none"]),
+    "recipe check: unknown key": Case(lambda f: ["recipe", "check", recipe("modl: nbdm\n")(f)[3]], 78, ["bad.yaml:1:1", 'did you mean "model"']),
+    "recipe show: misspelt": Case(lambda f: ["recipe", "show", "nbvpc"], 66, ['did you mean "nbvcp"']),
+}
+
 
 def contents(folder) -> dict[str, str]:
     """Every file and folder with a digest of what it holds."""
@@ -250,7 +287,7 @@ def refused(folder, capfd, line, code, said) -> None:
     assert re.search(".*".join(map(re.escape, said)), err), err
 
 
-@pytest.mark.parametrize("case", CASES.values(), ids=CASES)
+@pytest.mark.parametrize("case", (CASES | OTHER_COMMANDS).values(), ids=CASES | OTHER_COMMANDS)
 def test_refused(case, here, capfd):
     refused(here, capfd, case.args(here), case.code, case.said)
 

@@ -138,21 +138,5 @@ def test_expected_layer_is_the_mean_over_draws(model):
     np.testing.assert_allclose(np.concatenate(list(got.values())), want, rtol=1e-12)
 
 
-def test_a_predictive_draw_is_one_of_the_first_point_and_not_the_data_again():
-    given, nu, _ = values("zinbvcp", np.random.default_rng(1))
-    spec = zoo.spec("zinbvcp", "canonical")
-    simulation = simulate.from_parameters(spec, FACTS, given, 3)
-    n = simulation.natural
-    values_of = (n.core["log_r"], n.core["logit_p"], n.logit_gate)
-    both = [np.concatenate([v[:, 0], np.zeros_like(v[:, 0])]) for v in values_of]
-    log_nu = np.concatenate([n.log_nu[..., 0], np.zeros((1, N_CELLS))])
-    p = Points({"log_r": both[0], "logit_p": both[1]}, both[2], log_nu)
-    layer = vstack([chunk for _, chunk in layers.drawn_chunks(spec, p, FACTS, 3)]).toarray()
-    data = collected(simulation).toarray()
-    np.testing.assert_allclose((layer == 0).mean(0), (data == 0).mean(0), atol=0.05)
-    within = nu == 0.1  # where nothing that the two share is left
-    assert abs(np.corrcoef(layer[within, 4], data[within, 4])[0, 1]) < 0.12
-
-
 def _rank3(axes):
     return (1, -1 if "cell" in axes else 1, -1 if "gene" in axes else 1)

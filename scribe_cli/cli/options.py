@@ -10,7 +10,7 @@ import click
 from ..run.device import DEVICES
 from ..run.options import setting
 
-FILE = click.Path(path_type=Path)
+FILE = click.Path(path_type=Path, readable=False)  # whether it can be read is for the reader to say
 
 
 def together(*decorators: Callable) -> Callable:

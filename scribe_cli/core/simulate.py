@@ -19,7 +19,6 @@ from .model import derive, program
 from .model.spec import ModelSpec
 from .numerics.natural import Natural
 
-STREAM = 1  # of random numbers for counts
 LIBRARY_SHARE = 0.05  # of M_0: the library size of a cell where there are no data (MODELS.md 3)
 
 
@@ -49,7 +48,7 @@ class Simulation:
 
     def counts(self, cells: int = 2048) -> Iterator[tuple[int, csr_array]]:
         """(first cell, int32 counts, cells x genes) of about `cells` cells at a time."""
-        return sampling.chunks(self.spec, self.natural, self.facts, (self.seed, STREAM), cells)
+        return sampling.chunks(self.spec, self.natural, self.facts, self.seed, cells)
 
 
 def from_priors(spec: ModelSpec, facts: Facts, seed: int) -> Simulation:

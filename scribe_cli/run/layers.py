@@ -31,7 +31,9 @@ def _ppc(posterior: Posterior, config: Config) -> Layer:
     """Counts at the first of the posterior's draws, as the store holds it, so that they can be drawn again from there."""
     first = {name: v[0].astype(np.float32).astype(float) for name, v in posterior.some(1).items()}
     natural = program.natural(posterior.spec, program.replay(posterior.spec, posterior.facts, first))
-    drawn = Simulation(posterior.spec, posterior.facts, jax.tree.map(np.asarray, natural), config.seed)
+    # of its own: with the seed of `scribe simulate` it would repeat the random numbers that simulated data were made of
+    seed = int(np.random.default_rng([config.seed, 1]).integers(2**32))
+    drawn = Simulation(posterior.spec, posterior.facts, jax.tree.map(np.asarray, natural), seed)
     return Layer(lambda: (block for _, block in drawn.counts()), sparse=True, dtype=np.int32)
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 
-from ..errors import BadData, InputMissing, UsageError
+from ..errors import BadData, BadRecipe, InputMissing, UsageError
 from . import yaml12
 
 FORMS = ".npz, .yaml or .zarr"
@@ -23,6 +25,15 @@ def read(path: Path) -> dict[str, np.ndarray]:
     return readers[path.suffix](path)
 
 
+@contextmanager
+def of_file(path: Path) -> Iterator[None]:
+    """Errors about parameters name the file they are from."""
+    try:
+        yield
+    except BadData as error:
+        raise BadData(f"--params {path}: {error}") from None
+
+
 def _npz(path: Path) -> dict[str, np.ndarray]:
     try:
         with np.load(path, allow_pickle=False) as arrays:
@@ -32,7 +43,10 @@ def _npz(path: Path) -> dict[str, np.ndarray]:
 
 
 def _yaml(path: Path) -> dict[str, np.ndarray]:
-    found = yaml12.parse(path.read_text(encoding="utf-8"), str(path)).value
+    try:
+        found = yaml12.parse(path.read_text(encoding="utf-8"), str(path)).value
+    except (BadRecipe, OSError, UnicodeDecodeError) as error:
+        raise BadData(f"--params {path}: is no YAML file ({error}); write one parameter a line, as in p: 0.5") from error
     if not isinstance(found, dict):
         raise BadData(f"--params {path}: is no mapping of parameter names to numbers or lists of them")
     try:

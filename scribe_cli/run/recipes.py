@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from ..core.axes import CELL, GENE
-from ..errors import BadRecipe, did_you_mean, listed
+from ..errors import InputMissing, did_you_mean, listed
 from . import config as recipes
 from . import recipe_file, resolved
 from . import starter as starting
@@ -29,7 +29,7 @@ def show(name: str) -> str:
     known = recipe_file.bundled()
     name = name.removesuffix(".yaml")
     if name not in known:
-        raise BadRecipe(f'no bundled recipe is called "{name}"{did_you_mean(name, known)}; bundled are {listed(known)}')
+        raise InputMissing(f'no bundled recipe is called "{name}"{did_you_mean(name, known)}; bundled are {listed(known)}')
     return known[name].read_text(encoding="utf-8")
 
 

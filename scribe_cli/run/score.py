@@ -48,7 +48,8 @@ def _at_params(asked: ScoreOptions, console: Console):
     with console.phase("read"):
         counts = reading.read(asked.data, recipe, asked.transpose, console)
     facts = facts_of(counts, spec)
-    return counts, spec, parameters.natural_of(spec, given, facts), facts
+    with params.of_file(asked.params):
+        return counts, spec, parameters.natural_of(spec, given, facts), facts
 
 
 def _at_fit(asked: ScoreOptions, console: Console):

@@ -13,7 +13,7 @@ from scipy.sparse import csr_array
 from .. import __version__
 from ..core.axes import CELL
 from ..core.model.spec import ModelSpec
-from ..errors import BadData, BadRecipe, UsageError
+from ..errors import BadRecipe, UsageError
 from . import config as recipes
 from . import device, params, reading, resolved
 from .config import Config
@@ -114,10 +114,8 @@ def _simulation(asked: SimulateOptions, spec: ModelSpec, facts: Facts, given: di
 
     if given is None:
         return core.from_priors(spec, facts, seed)
-    try:
+    with params.of_file(asked.params):
         return core.from_parameters(spec, facts, given, seed)
-    except BadData as error:
-        raise BadData(f"--params {asked.params}: {error}") from None
 
 
 def _write(asked: SimulateOptions, config: Config, frame: Frame, simulation: Simulation, console: Console) -> None:

@@ -1,31 +1,16 @@
-"""What is predicted for each entry of the matrix, a few cells at a time: one draw of the counts, and their mean."""
+"""What is predicted for each entry of the matrix, a few cells at a time: the mean of its count."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 import numpy as np
-from scipy.sparse import csr_array
 
-from ..facts import Facts
 from ..model.spec import ModelSpec
 from ..numerics import kernels
-from ..numerics.natural import Natural
-from . import expected, sampling
+from . import expected
 from .expected import Points
 from .nodes import Nodes
-
-STREAM = 2  # of random numbers for the drawn layer
-
-
-def drawn_chunks(
-    spec: ModelSpec, points: Points, facts: Facts, seed: int, cells: int = 2048
-) -> Iterator[tuple[int, csr_array]]:
-    """(first cell, int32 counts) of one predictive draw, at the first of the draws of the parameters."""
-    core = {k: v[:1, None] for k, v in points.core.items()}
-    gate = None if points.logit_gate is None else points.logit_gate[:1, None]
-    log_nu = None if points.log_nu is None else points.log_nu[:1, :, None]
-    return sampling.chunks(spec, Natural(core, log_nu, gate), facts, (seed, STREAM), cells)
 
 
 def expected_chunks(

@@ -32,33 +32,33 @@ REST = 1e-12  # mass of the far tail that is left out
 
 
 def chunks(
-    spec: ModelSpec, natural: Natural, facts: Facts, stream: tuple[int, ...], cells: int = 2048
+    spec: ModelSpec, natural: Natural, facts: Facts, seed: int, cells: int = 2048
 ) -> Iterator[tuple[int, csr_array]]:
     """(first cell, int32 counts) of about `cells` cells at a time. Raises NumericalError for counts beyond int32.
 
-    stream: the seed and a number of the purpose: what a fit draws must not repeat what its data were drawn with.
+    The same seed draws with the same random numbers: what a fit draws must have another seed than its data had.
     """
     n_cells, size = facts.sizes[CELL], -(-cells // BLOCK) * BLOCK
     for start in range(0, n_cells, size):
         stop = min(start + size, n_cells)
-        yield start, vstack([_block(spec, natural, facts, stream, a) for a in range(start, stop, BLOCK)], format="csr")
+        yield start, vstack([_block(spec, natural, facts, seed, a) for a in range(start, stop, BLOCK)], format="csr")
 
 
-def _block(spec: ModelSpec, natural: Natural, facts: Facts, stream: tuple[int, ...], first: int) -> csr_array:
+def _block(spec: ModelSpec, natural: Natural, facts: Facts, seed: int, first: int) -> csr_array:
     """Cells first to first + BLOCK, as far as there are any."""
     n = min(BLOCK, facts.sizes[CELL] - first)
     rows = np.minimum(np.arange(first, first + BLOCK), facts.sizes[CELL] - 1)
     kernel = kernels.load(spec.kernel)
     found = _law(kernel, of_cells(natural, rows), facts.rows(rows, 1.0))
     core, gate, law = jax.tree.map(lambda v: np.asarray(v)[0], found)
-    rng = np.random.default_rng([*stream, first])
+    rng = np.random.default_rng([seed, first])
     often = law.zero > SELDOM_ZERO
     chance = np.where(often, -np.expm1(law.zero), 1.0) * (1.0 if gate is None else expit(-gate))
     cell, gene = np.nonzero((rng.random(chance.shape) < chance)[:n])
     counts = np.zeros(len(cell))
     often = often[cell, gene]
     counts[often] = _above_zero(_entries(law, cell[often], gene[often]), rng)
-    key = functools.reduce(jax.random.fold_in, (*stream[1:], first), jax.random.PRNGKey(stream[0]))
+    key = jax.random.fold_in(jax.random.PRNGKey(seed), first)
     counts[~often] = _by_kernel(kernel, _entries(core, cell[~often], gene[~often]), int((~often).sum()), key)
     return _sparse(cell, gene, counts, (n, facts.sizes[GENE]))
 
