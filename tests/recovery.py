@@ -223,8 +223,8 @@ def case(model: str, parameterization: str, cells: int, genes: int, seed: int = 
     return study(model, parameterization, seed, cells, genes)
 
 
-def show(title: str, figures: dict[str, float]) -> None:
-    print(f"{title}: " + "  ".join(f"{name} {value:.4g}" for name, value in figures.items()), flush=True)
+def show(title: str, figures: dict[str, float], digits: int = 2) -> None:
+    print(f"{title}: " + "  ".join(f"{name} {value:.{digits}f}" for name, value in figures.items()), flush=True)
 
 
 def main() -> None:
@@ -235,13 +235,14 @@ def main() -> None:
             show(f"coverage of 90 % intervals, {name}, {guide}", coverage(one.truth, fitted(one)))
     for seed in MAP_SEEDS:
         one = case(*CASES["nbvcp"], seed)
-        show("MAP of nbvcp, log mu against the truth", map_error(one.truth, laplace(one)))
+        show("MAP of nbvcp, log mu against the truth", map_error(one.truth, laplace(one)), 4)
     for name, shape in ELBO_CASES.items():
         default, long = elbos(case(*shape))
         runs = {f"long run {i}": value - default for i, value in enumerate(long)}
-        show(f"ELBO, {name} {shape[2]} x {shape[3]}", {"default": default} | runs)
+        show(f"ELBO, {name} {shape[2]} x {shape[3]}", {"default": default} | runs, 1)
     whole, parts, converged = minibatched(case(*BATCHED), BATCH)
-    show(f"ELBO, zinbvcp {BATCHED[2]} x {BATCHED[3]}", {"all cells": whole, f"{BATCH} at a time": parts - whole, "converged": converged})
+    figures = {"all cells": whole, f"{BATCH} at a time": parts - whole, "converged": converged}
+    show(f"ELBO, zinbvcp {BATCHED[2]} x {BATCHED[3]}", figures, 1)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Bad input, the whole command: one line on stderr that says what, where and what to do, the code, nothing left behind."""
+"""Bad input, the whole command: its exit code, one line that says what, where and what to do, nothing left behind."""
 
 from __future__ import annotations
 
@@ -173,29 +173,51 @@ CASES = {
     "missing file": Case(missing_data, 66, ["nowhere/none.h5ad", "no such file"]),
     "truncated h5ad": Case(damaged(halved), 65, ["in.h5ad", "truncated", "copy it again"]),
     "empty file": Case(of_text("in.h5ad", ""), 65, ["in.h5ad"]),
-    "negative": Case(fit_of(changed((3, 2), -1)), 65, ["in.h5ad", "1 negative", "-1", "cell3", "gene2", "give the raw counts"]),
+    "negative": Case(
+        fit_of(changed((3, 2), -1)), 65, ["in.h5ad", "1 negative", "-1", "cell3", "gene2", "give the raw counts"]
+    ),
     "fractional": Case(fit_of(changed((3, 2), 1.5)), 65, ["1 fractional", "1.5", "cell3", "gene2"]),
     "NaN": Case(fit_of(changed((3, 2), np.nan)), 65, ["1 missing", "nan", "cell3", "gene2"]),
     "infinite": Case(fit_of(changed((3, 2), np.inf)), 65, ["1 infinite", "inf", "cell3", "gene2"]),
-    "beyond int32": Case(fit_of(changed((3, 2), 2.0**31, np.float64)), 65, ["1 over 2^31", "2147483648", "cell3", "gene2"]),
-    "counts in a layer": Case(fit_of(logged(layers={"counts": csr_matrix(COUNTS)})), 65, ["in.h5ad (X)", "fractional", "layers/counts does hold counts: --layer counts"]),
+    "beyond int32": Case(
+        fit_of(changed((3, 2), 2.0**31, np.float64)), 65, ["1 over 2^31", "2147483648", "cell3", "gene2"]
+    ),
+    "counts in a layer": Case(
+        fit_of(logged(layers={"counts": csr_matrix(COUNTS)})),
+        65,
+        ["in.h5ad (X)", "fractional", "layers/counts does hold counts: --layer counts"],
+    ),
     "counts in raw": Case(fit_of(with_raw()), 65, ["in.h5ad (X)", "fractional", "does hold counts: --layer raw"]),
     "zero cells": Case(fit_of(COUNTS[:0]), 65, ["in.h5ad", "zero cells"]),
     "zero genes": Case(fit_of(COUNTS[:, :0]), 65, ["in.h5ad", "zero genes"]),
     "all zero": Case(fit_of(0 * COUNTS), 65, ["in.h5ad", "20 x 8 counts are zero"]),
     "no X": Case(damaged(without_x), 65, ["in.h5ad", "X"]),
-    "damaged sparse matrix": Case(damaged(pointing_outside), 65, ["in.h5ad (X)", "indices run from 0 to 99, outside 0 .. 7"]),
-    "missing layer": Case(fit_of(adata(layers={"counts": COUNTS}), "--layer", "count"), 65, ["in.h5ad", '"count"', "counts"]),
+    "damaged sparse matrix": Case(
+        damaged(pointing_outside), 65, ["in.h5ad (X)", "indices run from 0 to 99, outside 0 .. 7"]
+    ),
+    "missing layer": Case(
+        fit_of(adata(layers={"counts": COUNTS}), "--layer", "count"), 65, ["in.h5ad", '"count"', "counts"]
+    ),
     "no raw": Case(fit_of(COUNTS, "--layer", "raw"), 65, ["in.h5ad", "raw"]),
-    "missing obs key": Case(fit_of(COUNTS, "--dataset-key", "bach"), 65, ["in.h5ad", '"bach"', 'did you mean "batch"', "there are batch, depth, partly"]),
-    "dataset key with gaps": Case(fit_of(COUNTS, "--dataset-key", "partly"), 65, ["in.h5ad", "partly", "no value for 1", "cell0"]),
+    "missing obs key": Case(
+        fit_of(COUNTS, "--dataset-key", "bach"),
+        65,
+        ["in.h5ad", '"bach"', 'did you mean "batch"', "there are batch, depth, partly"],
+    ),
+    "dataset key with gaps": Case(
+        fit_of(COUNTS, "--dataset-key", "partly"), 65, ["in.h5ad", "partly", "no value for 1", "cell0"]
+    ),
     "missing where column": Case(settings("data.where={bach: [a]}"), 65, ["in.h5ad", '"bach"', 'did you mean "batch"']),
     "missing where value": Case(settings("data.where={batch: [z]}"), 65, ['no cell has "z"', "there are a, b"]),
     "where leaves nothing": Case(settings("data.where={batch: [a], depth: [0]}"), 65, ["leaves no cell"]),
     "no gene left": Case(settings("data.min_cells=99"), 65, ["no gene is left of 8", "min_cells 99", "lower"]),
     "unknown gene": Case(settings("data.genes=[gene1, gene_2]"), 65, ["in.h5ad", "gene_2", 'did you mean "gene2"']),
     "missing file of genes": Case(settings("data.genes=none.txt"), 66, ["none.txt"]),
-    "library sizes below zero": Case(recipe("model: nbvcp\npriors: {organism: human}\ndata: {library_size: depth}\n"), 65, ['"depth"', "-1.0", "cell0"]),
+    "library sizes below zero": Case(
+        recipe("model: nbvcp\npriors: {organism: human}\ndata: {library_size: depth}\n"),
+        65,
+        ['"depth"', "-1.0", "cell0"],
+    ),
     "pipe": Case(of_fifo, 65, ["pipe"]),
     "device": Case(lambda folder: args(data="/dev/null"), 65, ["/dev/null"]),
     "folder of something else": Case(of_folder, 65, ["in"]),
@@ -203,20 +225,34 @@ CASES = {
     "MTX with fewer entries": Case(mtx("2 2 3\n1 1 1\n2 2 1"), 65, ["m.mtx", "header says 3 entries, 2 are there"]),
     "MTX with more entries": Case(mtx("2 2 1\n1 1 1\n2 2 1"), 65, ["m.mtx", "header says 1 entries, 2 are there"]),
     "MTX outside its size": Case(mtx("2 2 1\n3 1 1"), 65, ["m.mtx", "rows run from 3 to 3", "1 .. 2"]),
-    "MTX of another kind": Case(mtx("2 2 1\n1 1 1", "%%MatrixMarket matrix array real general"), 65, ["m.mtx", "array", "is needed"]),
+    "MTX of another kind": Case(
+        mtx("2 2 1\n1 1 1", "%%MatrixMarket matrix array real general"), 65, ["m.mtx", "array", "is needed"]
+    ),
     "MTX with text": Case(mtx("2 2 1\n1 1 one"), 65, ["m.mtx", "row, column and value"]),
     "MTX cut": Case(mtx("2 2 1\n1 1 1", pack=True), 65, ["m.mtx.gz", "truncated"]),
-    "MTX has no layers": Case(lambda f: [*mtx("2 2 1\n1 1 1")(f), "--layer", "counts"], 65, ["m.mtx", "leave out --layer"]),
+    "MTX has no layers": Case(
+        lambda f: [*mtx("2 2 1\n1 1 1")(f), "--layer", "counts"], 65, ["m.mtx", "leave out --layer"]
+    ),
     "missing recipe": Case(lambda f: args(recipe="nowhere.yaml"), 66, ["nowhere.yaml", "bundled are nbdm"]),
     "misspelt recipe": Case(lambda f: args(recipe="zinvcp"), 66, ["zinvcp", 'did you mean "zinbvcp"']),
     "recipe is a folder": Case(recipe_is_folder, 66, ["folder.yaml"]),
     "endless recipe": Case(lambda f: args(recipe="/dev/zero"), 78, ["/dev/zero"]),
-    "unknown key": Case(recipe("model: nbdm\nsvi:\n  n_step: 5\n"), 78, ["bad.yaml:3:3", "svi.n_step", 'did you mean "svi.n_steps"']),
+    "unknown key": Case(
+        recipe("model: nbdm\nsvi:\n  n_step: 5\n"), 78, ["bad.yaml:3:3", "svi.n_step", 'did you mean "svi.n_steps"']
+    ),
     "wrong type": Case(recipe("model: nbdm\nseed: many\n"), 78, ["bad.yaml:2:7", "seed", "many"]),
-    "impossible combination": Case(recipe("model: nbdm\npriors:\n  gate: [1, 1]\n"), 78, ["bad.yaml:3:3", "gate", "nbdm"]),
-    "prior without datasets": Case(recipe(f"{NBDM}expression_dataset_prior: gaussian\n"), 78, ["bad.yaml:4:1", "expression_dataset_prior", "dataset_key"]),
+    "impossible combination": Case(
+        recipe("model: nbdm\npriors:\n  gate: [1, 1]\n"), 78, ["bad.yaml:3:3", "gate", "nbdm"]
+    ),
+    "prior without datasets": Case(
+        recipe(f"{NBDM}expression_dataset_prior: gaussian\n"),
+        78,
+        ["bad.yaml:4:1", "expression_dataset_prior", "dataset_key"],
+    ),
     "key that cannot act": Case(recipe("model: nbdm\nmcmc: {n_chains: 2}\n"), 78, ["bad.yaml:2:8", "mcmc.n_chains"]),
-    "not available yet": Case(recipe(f"{NBDM}n_components: 2\n"), 78, ["bad.yaml:4:1", "n_components", "not available yet"]),
+    "not available yet": Case(
+        recipe(f"{NBDM}n_components: 2\n"), 78, ["bad.yaml:4:1", "n_components", "not available yet"]
+    ),
     "no model": Case(recipe("seed: 1\n"), 78, ["bad.yaml", "model"]),
     "key that stands twice": Case(recipe("model: nbdm\nseed: 1\nseed: 2\n"), 78, ["bad.yaml:3:1", "seed", "twice"]),
     "tag": Case(recipe("model: !!python/object/apply:os.system [touch owned]\n"), 78, ["bad.yaml:1:8", "tag"]),
@@ -245,19 +281,30 @@ OTHER_COMMANDS = {
     "score: no such params": Case(scored("none.npz", None), 66, ["--params none.npz"]),
     "score: params of no format": Case(scored("p.txt", b""), 2, ["--params p.txt", ".npz, .yaml or .zarr"]),
     "score: torn npz": Case(scored("p.npz", b"PK\3\4"), 65, ["--params p.npz", "numpy.savez"]),
+    "score: a bare array": Case(scored("p.npz", b"\x93NUMPY\1\0"), 65, ["--params p.npz", "numpy.savez"]),
     "score: no text": Case(scored("p.yaml", b"\xff\xfe"), 65, ["--params p.yaml", "YAML"]),
     "score: no YAML": Case(scored("p.yaml", b"p: [0.5\n"), 65, ["--params p.yaml", "YAML"]),
     "score: a list": Case(scored("p.yaml", b"- 0.5\n"), 65, ["--params p.yaml", "mapping"]),
     "score: words": Case(scored("p.yaml", b"p: high\n"), 65, ["--params p.yaml", "high"]),
-    "score: unknown parameter": Case(scored("p.yaml", b"p: 0.5\nrr: 1\n"), 65, ["--params p.yaml", "rr", 'did you mean "r"']),
+    "score: unknown parameter": Case(
+        scored("p.yaml", b"p: 0.5\nrr: 1\n"), 65, ["--params p.yaml", "rr", 'did you mean "r"']
+    ),
     "score: a shape": Case(scored("p.yaml", b"p: 0.5\nr: [1, 2]\n"), 65, ["--params p.yaml", "(2,)", "(8,)"]),
-    "score: outside": Case(scored("p.yaml", b"p: 1.5\nr: [1, 1, 1, 1, 1, 1, 1, 1]\n"), 65, ["--params p.yaml", "p is 1.5", "(0, 1)"]),
+    "score: outside": Case(
+        scored("p.yaml", b"p: 1.5\nr: [1, 1, 1, 1, 1, 1, 1, 1]\n"), 65, ["--params p.yaml", "p is 1.5", "(0, 1)"]
+    ),
     "score: no fit": Case(lambda f: ["score", fit_of(COUNTS)(f)[1], "--fit", "none"], 66, ["none: no such fit"]),
-    "score: no data": Case(lambda f: ["score", "none.mtx", "--recipe", "nbdm", "--params", params_in(f)], 66, ["none.mtx"]),
+    "score: no data": Case(
+        lambda f: ["score", "none.mtx", "--recipe", "nbdm", "--params", params_in(f)], 66, ["none.mtx"]
+    ),
     "summary: no fit": Case(lambda f: ["summary", "."], 66, [".: no fit there"]),
     "simulate: no folder": Case(lambda f: [*SIMULATE, "-o", "nowhere/s.h5ad"], 73, ["-o nowhere/s.h5ad"]),
-    "simulate: no such data": Case(lambda f: ["simulate", "--recipe", "nbdm", "--like", "none", "-o", "s.h5ad"], 66, ["none"]),
-    "recipe check: unknown key": Case(lambda f: ["recipe", "check", recipe("modl: nbdm\n")(f)[3]], 78, ["bad.yaml:1:1", 'did you mean "model"']),
+    "simulate: no such data": Case(
+        lambda f: ["simulate", "--recipe", "nbdm", "--like", "none", "-o", "s.h5ad"], 66, ["none"]
+    ),
+    "recipe check: unknown key": Case(
+        lambda f: ["recipe", "check", recipe("modl: nbdm\n")(f)[3]], 78, ["bad.yaml:1:1", 'did you mean "model"']
+    ),
     "recipe show: misspelt": Case(lambda f: ["recipe", "show", "nbvpc"], 66, ['did you mean "nbvcp"']),
 }
 

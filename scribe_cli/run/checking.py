@@ -13,6 +13,7 @@ from ..core.analysis.predictive import GeneTables, Observed
 from ..core.inference.posterior import Posterior
 from ..data import statistics
 from .assemble import Collected
+from .config import Config
 
 PREDICTED = {"ppc_mean": "mean_pred", "ppc_var": "var_pred", "ppc_zero": "zero_pred"}
 
@@ -31,8 +32,9 @@ class Checks:
         return {name: self.genes.genes[column] for name, column in PREDICTED.items()} | {"ppc_p": self.genes.p}
 
 
-def check(posterior: Posterior, collected: Collected, n_draws: int, seed: int, dataset_key: str | None) -> Checks:
-    """`n_draws` of the posterior's draws, evenly spaced (all of them where there are fewer)."""
+def check(posterior: Posterior, collected: Collected, config: Config, threads: int) -> Checks:
+    """`output.ppc_samples` of the posterior's draws, evenly spaced (all where there are fewer). Threads change no result."""
+    n_draws, seed, dataset_key = config.output.ppc_samples, config.seed, config.dataset_key
     counts = collected.counts
     points = predictive.points_of(posterior.spec, posterior.facts, posterior.some(n_draws))
     observed = Observed(
@@ -43,7 +45,7 @@ def check(posterior: Posterior, collected: Collected, n_draws: int, seed: int, d
         collected.histogram.n,
         counts.total,
     )
-    genes = predictive.gene_tables(posterior.spec, points, observed, seed)
+    genes = predictive.gene_tables(posterior.spec, points, observed, seed, threads)
     cells = predictive.cell_table(posterior.spec, points, observed, seed)
     parts = {"": genes} if dataset_key is None else {"": genes} | _by_dataset(posterior, collected, points, seed, dataset_key)
     return Checks(genes, _tables(parts, counts.gene_names, dataset_key is not None), cells)

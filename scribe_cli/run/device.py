@@ -30,6 +30,16 @@ class Device:
     notices: tuple[str, ...] = field(default=())
     warnings: dict[str, str] = field(default_factory=dict)
 
+    @property
+    def cores(self) -> int:
+        """How many threads may run at a time."""
+        if self.threads is not None:
+            return self.threads
+        try:
+            return len(os.sched_getaffinity(0))
+        except AttributeError:  # macOS and Windows do not have it
+            return os.cpu_count() or 1
+
 
 def start(machine: Machine) -> Device:
     """Set threads, caches, precision and platform, and start jax.

@@ -59,10 +59,11 @@ def _fit(asked: FitOptions, config: Config, checked: Sequence[Gate], console: Co
 
 
 def _unchanged(asked: FitOptions, run: Run, data: Input, checked: Sequence[Gate]) -> FitRecord:
-    """The status too is made that of a finished run: an attempt at another one, or a touched input, may have changed it."""
+    """The status too is made that of this run: an attempt at another one, or a touched input, may have changed it."""
     manifest.touch(asked.output, run.format)
     record = _record(asked, run, "unchanged", checked)
-    journal.write_status(asked.output, journal.status("done", "write", run.run_id, _code(record), identity.status_fields(data)))
+    status = journal.status("done", "write", run.run_id, _code(record), identity.status_fields(data))
+    journal.write_status(asked.output, status)
     return record
 
 

@@ -47,7 +47,7 @@ def run(asked: FitOptions, config: Config, counts: CountData, identity: Run, dev
     collected = assemble.collect(counts, spec)
     inferred = inference.infer(collected, spec, config, console)
     with console.phase("ppc"):
-        checks = checking.check(inferred.posterior, collected, config.output.ppc_samples, config.seed, config.dataset_key)
+        checks = checking.check(inferred.posterior, collected, config, device.cores)
     warnings = findings.joined([inferred.warnings, *_warnings(config, spec, collected, checks)])
     for text in warnings.values():
         console.warning(text)

@@ -36,7 +36,7 @@ def of_file(path: Path) -> Iterator[None]:
 
 def _npz(path: Path) -> dict[str, np.ndarray]:
     try:
-        with np.load(path, allow_pickle=False) as arrays:
+        with zipfile.ZipFile(path), np.load(path, allow_pickle=False) as arrays:  # np.load takes a bare array too
             return {name: arrays[name] for name in arrays.files}
     except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
         raise BadData(f"--params {path}: is no .npz of plain arrays ({error}); write it with numpy.savez") from error
