@@ -98,7 +98,8 @@ def _source(counts, library) -> Source:
     obs = pd.DataFrame({"library": library}, index=pd.Index([f"c{i}" for i in range(counts.shape[0])], dtype=object))
     var = pd.DataFrame(index=pd.Index([f"g{i}" for i in range(counts.shape[1])], dtype=object))
     csr = csr_array(counts)
-    return Source(Path("simulated"), "h5ad", "X", InMemory(csr.shape, csr.nnz, lambda: csr), obs, var, ("X",), reopen=None)
+    rows = InMemory(csr.shape, csr.nnz, lambda: csr)
+    return Source(Path("simulated"), "h5ad", "X", rows, obs, var, ("X",), reopen=None)
 
 
 def _holds(draws, value):
@@ -161,9 +162,15 @@ def map_error(truth: Truth, exact: Posterior) -> dict[str, float]:
 def elbo(problem: Problem, params: dict) -> float:
     """With the same 256 draws (in antithetic pairs) for every guide of a problem."""
     keys = jax.random.split(jax.random.PRNGKey(0), PAIRS)
-    one = lambda p, key, facts, stats: svi._negative_elbo(problem, p, svi._noise(problem, key, None), facts, stats)  # noqa: E731
-    values = jax.jit(lambda p, f, s: jax.lax.map(lambda key: one(p, key, f, s), keys))(params, problem.facts, problem.stats)
-    return -float(values.mean())
+
+    @jax.jit
+    def losses(params, facts, stats):
+        def loss(key):
+            return svi._negative_elbo(problem, params, svi._noise(problem, key, None), facts, stats)
+
+        return jax.lax.map(loss, keys)
+
+    return -float(losses(params, problem.facts, problem.stats).mean())
 
 
 def long_run(problem: Problem, start: dict, seed: int, n_steps: int = 20_000) -> dict:

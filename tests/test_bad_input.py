@@ -136,6 +136,11 @@ def missing_data(folder):
     return args(data="nowhere/none.h5ad")
 
 
+def circle_of_links(folder):
+    (folder / "circle").symlink_to("circle")
+    return args(data="circle")
+
+
 def recipe_is_folder(folder):
     (folder / "folder.yaml").mkdir()
     return [*fit_of(COUNTS)(folder)[:2], "--recipe", "folder.yaml"]
@@ -171,6 +176,7 @@ SIMULATE = ["simulate", "--recipe", "nbdm", "--cells", "3", "--genes", "3"]
 BOMB = "a: &a [x, x]\nb: &b [*a, *a]\nc: [*b, *b]\nmodel: nbdm\n"
 CASES = {
     "missing file": Case(missing_data, 66, ["nowhere/none.h5ad", "no such file"]),
+    "circle of links": Case(circle_of_links, 66, ["circle: no such file"]),
     "truncated h5ad": Case(damaged(halved), 65, ["in.h5ad", "truncated", "copy it again"]),
     "empty file": Case(of_text("in.h5ad", ""), 65, ["in.h5ad"]),
     "negative": Case(

@@ -197,7 +197,7 @@ def test_a_plan_ends_when_the_gain_is_lost_in_the_noise():
         plan = Plan(5000, 0.1, True, 1)
         while not plan.done():
             step = plan.step + np.arange(50)
-            plan.add(1000.0 - slope * step + rng.normal(size=50), np.zeros(50, int), plan.rate())
+            plan.add(1000.0 - slope * step + rng.normal(size=50), np.zeros(50, int), plan.rate(), {})
         return plan
 
     assert steps(0.0).converged() and steps(0.0).step <= 12 * WINDOW
@@ -207,11 +207,11 @@ def test_a_plan_ends_when_the_gain_is_lost_in_the_noise():
 def test_batches_are_compared_each_with_itself():
     """Two batches far apart, and a gain far below their distance."""
     plan = Plan(None, None, True, 2)
-    for epoch in range(2 * WINDOW):
+    for epoch in range(plan.window):
         order = np.array([0, 1] if epoch % 3 else [1, 0])
-        plan.add(np.where(order == 0, 1e6, 2e6) - 0.01 * epoch, order, 0.1)
+        plan.add(np.where(order == 0, 1e6, 2e6) - 0.01 * epoch, order, 0.1, {})
     gain, noise = plan.gain()
-    assert gain == pytest.approx(0.01 * WINDOW / 2, rel=1e-6) and noise < 0.01 * gain
+    assert gain == pytest.approx(0.01 * plan.window / 2, rel=1e-6) and noise < 0.01 * gain
 
 
 def test_the_learning_rate_is_used():

@@ -21,7 +21,8 @@ import scribe_cli
 from scribe_cli.cli.main import main
 from tests import oracle
 
-MODELS = {"nbdm": (False, False), "nbvcp": (True, False), "zinb": (False, True), "zinbvcp": (True, True)}  # capture, gate
+# name: (has capture, has a gate)
+MODELS = {"nbdm": (False, False), "nbvcp": (True, False), "zinb": (False, True), "zinbvcp": (True, True)}
 FORMS = (".npz", ".yaml", ".zarr")
 BY = ("cell", "gene", "total")
 TOLERANCE = 1e-9  # of 1 + |log P|
@@ -130,7 +131,8 @@ def error(found, want) -> float:
 def errors(capsys, data, recipe, params, want: oracle.Sums) -> list[float]:
     found = {by: score(capsys, by, data, "--recipe", recipe, "--params", params) for by in BY}
     assert found["cell"][0] == CELLS and found["gene"][0] == GENES
-    return [error(found["cell"][1], want.cell), error(found["gene"][1], want.gene), error(found["total"][1], want.total)]
+    exact = {"cell": want.cell, "gene": want.gene, "total": want.total}
+    return [error(found[by][1], exact[by]) for by in BY]
 
 
 def drawn(r, p, gate, nu, seed: int) -> np.ndarray:
@@ -198,7 +200,8 @@ def test_many_cells(tmp_path, capsys):
     counts = rng.negative_binomial(r, np.broadcast_to(q_hat, (2000, 600)))
     want = nbinom.logpmf(counts, r, q_hat)
     file = write(tmp_path / "c.h5ad", counts, [f"c{i}" for i in range(2000)], [f"g{i}" for i in range(600)])
-    given = ["--recipe", write_recipe(tmp_path, "nbvcp"), "--params", save(tmp_path, {"r": r, "p": p, "p_capture": nu[:, 0]})]
+    params = save(tmp_path, {"r": r, "p": p, "p_capture": nu[:, 0]})
+    given = ["--recipe", write_recipe(tmp_path, "nbvcp"), "--params", params]
     for by, exact in (("cell", want.sum(1)), ("gene", want.sum(0)), ("total", want.sum())):
         assert error(score(capsys, by, file, *given)[1], exact) <= TOLERANCE
 
@@ -211,7 +214,8 @@ def test_to_a_file(form, data, tmp_path, capsys):
     assert main(["score", *map(str, given), "--by", "gene", "-o", str(out), "-q"]) == 0
     text = out.read_text()
     if form == "json":
-        assert [(row["gene"], row["log_likelihood"]) for row in json.loads(text)] == list(zip(names, values, strict=True))
+        pairs = [(row["gene"], row["log_likelihood"]) for row in json.loads(text)]
+        assert pairs == list(zip(names, values, strict=True))
     else:
         header, rows = table(text, "," if form == "csv" else "\t")
         assert header == ["gene", "log_likelihood"]
@@ -254,7 +258,8 @@ def test_equal_names_are_made_unique(tmp_path, capsys):
 )
 def test_params_that_are_refused(change, said, data, tmp_path, capsys):
     values = {name: value for name, value in (FINE | change).items() if value is not None}
-    code, line = refused(capsys, data, "--recipe", write_recipe(tmp_path, "zinbvcp"), "--params", save(tmp_path, values))
+    recipe = write_recipe(tmp_path, "zinbvcp")
+    code, line = refused(capsys, data, "--recipe", recipe, "--params", save(tmp_path, values))
     assert code == 65 and said in line
 
 
@@ -265,8 +270,12 @@ def test_parameters_of_another_model_are_unknown(name, data, tmp_path, capsys):
     assert code == 65 and f"parameter {name}" in line
 
 
+ENDINGS = {"missing": ".npz", "ending": ".txt", "npz": ".npz", "pickle": ".npz", "list": ".yaml", "ragged": ".yaml"}
+
+
 def broken(folder: Path, what: str) -> Path:
-    path = folder / {"missing": "no.npz", "ending": "p.txt", "npz": "p.npz", "pickle": "o.npz", "list": "p.yaml", "ragged": "p.yaml"}[what]
+    """A file of parameters that is none, called by what is wrong with it."""
+    path = folder / f"{what}{ENDINGS[what]}"
     if what == "pickle":
         np.savez(path, mu=np.array([{}, []], dtype=object))
     elif what != "missing":
@@ -285,15 +294,14 @@ def test_files_of_params_that_are_refused(what, code, data, tmp_path, capsys):
 
 @pytest.fixture(scope="module")
 def fits(tmp_path_factory, data) -> dict[str, Path]:
-    """Short fits of counts like those scored, with and without parameters of each cell."""
+    """Short fits (in minibatches: no search for the mode to compile), with and without parameters of each cell."""
     folder = tmp_path_factory.mktemp("fits")
-    file = write(folder / "counts.h5ad", np.minimum(COUNTS, 90))
-    settings = ("svi.n_steps=20", "svi.n_samples=10", "output.ppc_samples=10", "output.layers=[]")
-    words = itertools.chain.from_iterable(("--set", setting) for setting in settings)
-    given, found = list(words), {"data": file}
+    found = {"data": write(folder / "counts.h5ad", np.minimum(COUNTS, 90))}
+    settings = ("svi={n_steps: 20, batch_size: 3, n_samples: 10}", "output={ppc_samples: 10, layers: []}")
     for model in ("nbdm", "zinbvcp"):
         found[model] = folder / model
-        assert main(["fit", str(file), "--recipe", model, "-o", str(found[model]), "-q", *given]) == 0
+        words = ["fit", found["data"], "--recipe", model, "-o", found[model], "-q"]
+        assert main([*map(str, words), *itertools.chain(*(("--set", setting) for setting in settings))]) == 0
     return found
 
 
@@ -326,7 +334,8 @@ def test_a_cell_the_fit_has_not_seen(model, code, fits, tmp_path, capsys):
         found, line = refused(capsys, new, "--fit", fits[model])
         assert found == code and "newcomer" in line and "not in the fit" in line
     else:
-        assert score(capsys, "total", new, "--fit", fits[model])[1] == score(capsys, "total", fits["data"], "--fit", fits[model])[1]
+        totals = [score(capsys, "total", file, "--fit", fits[model])[1] for file in (new, fits["data"])]
+        assert totals[0] == totals[1]
 
 
 def test_a_gene_the_fit_has_not_seen(fits, tmp_path, capsys):

@@ -21,6 +21,7 @@ from .layers import write_layer
 from .outputs import Layer
 from .results import SIDE
 from .schema import column_labels, rows_first, slot
+from .staging import sync_path
 
 PREFIX = "true_"
 # groups that every AnnData has
@@ -124,20 +125,12 @@ def _appearing(path: Path) -> Iterator[h5py.File]:
     try:
         with h5py.File(fresh, "w") as file:
             yield file
-        _sync(fresh)
+        sync_path(fresh)
         os.replace(fresh, path)
-        _sync(path.absolute().parent)
+        sync_path(path.absolute().parent)
     except OSError as error:
         raise IOFailure(
             f"-o {path}: writing failed ({error.strerror or error}); make room, then run it again"
         ) from error
     finally:
         fresh.unlink(missing_ok=True)
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

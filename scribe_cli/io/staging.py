@@ -76,11 +76,11 @@ def commit(out: Path, run_id: str) -> None:
     stage = stage_of(out, run_id)
     for name in sorted(_names(stage), key=_rank):
         _replace(stage / name, out / name, out / TMP / f"{run_id}.old")
-        _sync_path(out)
+        sync_path(out)
     for name in stale(out):
         _remove(out / name)
     shutil.rmtree(out / TMP, ignore_errors=True)
-    _sync_path(out)
+    sync_path(out)
 
 
 def read_manifest(folder: Path) -> dict[str, Any] | None:
@@ -142,11 +142,12 @@ def _sync(folder: Path) -> None:
     """Every file and folder below, on disk."""
     for path, _, names in os.walk(folder):
         for name in names:
-            _sync_path(Path(path) / name)
-        _sync_path(Path(path))
+            sync_path(Path(path) / name)
+        sync_path(Path(path))
 
 
-def _sync_path(path: Path) -> None:
+def sync_path(path: Path) -> None:
+    """Put a file, or the names in a folder, on disk."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import jax
@@ -61,8 +62,8 @@ def stats(lane: Lane, collected: Collected, shared: bool) -> dict:
     return _device({name: STATISTICS[name](collected, shared) for name in lane.statistics})
 
 
-def start(collected: Collected, problem: Problem) -> dict:
-    """{site: theta} from the data's moments."""
+def start(collected: Collected, problem: Problem, seed: int = 0, on_step: Callable = lambda **_: None) -> dict:
+    """{site: theta} from the data's moments, and for minibatches from the mode of some of the cells."""
     h, kinds = collected.histogram, collected.kinds
     count, n = h.count.astype(float), h.n.astype(float)
     genes = collected.counts.n_genes
@@ -71,7 +72,10 @@ def start(collected: Collected, problem: Problem) -> dict:
         "pairs": np.bincount(h.gene, n * count * (count - 1), genes),
         "row": collected.counts.total if problem.row_of_cell is None else kinds.total,
     }
-    return _device(initial.moments(problem.spec, problem.facts, totals))
+    found = _device(initial.moments(problem.spec, problem.facts, totals))
+    if problem.minibatch is None or problem.spec.hierarchical:
+        return found
+    return initial.refined(problem, found, totals["row"], seed, on_step)
 
 
 def _affordable(lane: Lane, counts: CountData) -> int | None:

@@ -38,7 +38,8 @@ def _svi(collected: Collected, spec: ModelSpec, config: Config, console: Console
     options = svi_options(config)
     with console.phase("fit"):
         problem = assemble.problem(collected, spec, config.engine, config.svi.batch_size, share_rows=True)
-        fitted = svi.fit(problem, assemble.start(collected, problem), options, _progress(console))
+        start = assemble.start(collected, problem, config.seed, _progress(console))
+        fitted = svi.fit(problem, start, options, _progress(console))
     with console.phase("draws"):
         posterior = svi.posterior(problem, fitted, options)
     found = posterior.diagnostics

@@ -31,8 +31,8 @@ def refuse(asked: FitOptions) -> None:
         raise UsageError(
             f'--key-added "{asked.key_added}": a key has letters, digits and _ . - and begins with a letter or digit'
         )
-    out, data = asked.output, asked.data.resolve()
-    if any(data.is_relative_to(out.resolve() / name) for name in ENTRIES):
+    out, data = asked.output, _real(asked.data)
+    if any(data.is_relative_to(_real(out) / name) for name in ENTRIES):
         raise UsageError(f"{asked.data}: is in {out} and would be replaced by the results; choose another --output")
     try:
         place = next(p for p in (out, *out.absolute().parents) if p.exists())
@@ -42,6 +42,11 @@ def refuse(asked: FitOptions) -> None:
         raise CannotCreate(f"{out}: {place} is a file, and results go into a directory; choose another --output")
     if not os.access(place, os.W_OK | os.X_OK):
         raise CannotCreate(f"{out}: {place} cannot be written; choose another --output")
+
+
+def _real(path: Path) -> Path:
+    """With links followed; unlike Path.resolve, a circle of links is no error here."""
+    return Path(os.path.realpath(path))
 
 
 def settled(asked: FitOptions, run: Run) -> str:

@@ -215,10 +215,17 @@ def _optimise(problem: Problem, base, found, options: Options, on_step) -> Fitte
         losses = np.asarray(losses)
         if not np.isfinite(losses).all():
             raise NumericalError(_autopsy(params, plan.step + int(np.argmin(np.isfinite(losses)))))
-        plan.add(losses, np.asarray(xs["batch"]), rate)
+        plan.add(losses, np.asarray(xs["batch"]), rate, _shared_place(problem, carry[0]))
         on_step(phase="fit", step=plan.step, loss=plan.recent(), total=options.n_steps)
     gain, noise = plan.gain()
     return Fitted(params, found, np.asarray(plan.losses), np.asarray(plan.rates), plan.converged(), gain, noise)
+
+
+def _shared_place(problem: Problem, moves: dict) -> dict:
+    """{site: location, in units of its starting spread} of what all minibatches share."""
+    if problem.minibatch is None:
+        return {}
+    return {name: np.asarray(v) for name, v in moves["loc"].items() if not problem.has_cells(name)}
 
 
 def _autopsy(params: dict, step: int) -> str:
