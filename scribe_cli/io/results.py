@@ -70,7 +70,7 @@ def annotations(results: Results, key: str, axis: str, place: Place) -> dict[str
     """{column: values over the whole input} for var (axis gene) or obs (axis cell)."""
     extra = results.gene_columns if axis == GENE else results.cell_columns
     columns = {f"{s.name}_{c}": s.statistics[c] for s in results.of(SIDE[axis]) for c in COLUMNS}
-    columns = {**columns, **extra, "fitted": np.ones(len(place.at), bool)}
+    columns = {**columns, **dict(sorted(extra.items())), "fitted": np.ones(len(place.at), bool)}
     if axis == GENE:
         reasons = np.asarray(results.reasons, dtype=str)
         columns |= {"ok": reasons == "", "reason": reasons}

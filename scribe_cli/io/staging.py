@@ -67,8 +67,11 @@ def writing(out: Path, run_id: str) -> Iterator[None]:
 def seal(stage: Path, manifest: str) -> None:
     """Put all that is staged on disk, then the manifest: from here on the stage is complete."""
     _sync(stage)
-    (stage / MANIFEST).write_text(manifest)
-    _sync(stage)
+    fresh = stage / f"{MANIFEST}.new"
+    fresh.write_text(manifest)
+    sync_path(fresh)
+    os.replace(fresh, stage / MANIFEST)  # a manifest is there whole or not at all
+    sync_path(stage)
 
 
 def commit(out: Path, run_id: str) -> None:

@@ -44,11 +44,10 @@ FREE_CAPTURE = (
 def of_svi(diagnostics: Mapping) -> dict[str, str]:
     if diagnostics["converged"]:
         return {}
-    text = (
-        f"the fit has not converged after {diagnostics['n_steps']:,} steps (last gain {diagnostics['elbo_gain_last_window']:.3g} "
-        f"nats, noise {diagnostics['elbo_noise_last_window']:.3g}); raise svi.n_steps, or leave it null"
-    )
-    return {"not_converged": text}
+    gain, noise = diagnostics["elbo_gain_last_window"], diagnostics["elbo_noise_last_window"]
+    seen = f"last gain {gain:.3g} nats, noise {noise:.3g}" if np.isfinite(gain) else "too few to judge by"
+    steps = f"{diagnostics['n_steps']:,} steps ({seen})"
+    return {"not_converged": f"the fit has not converged after {steps}; raise svi.n_steps, or leave it null"}
 
 
 def of_mcmc(d: Mapping) -> dict[str, str]:
