@@ -5,7 +5,7 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 
-from ..special import HALF_LOG_2PI, SHIFT, log_shift_ratio, log_sigmoid, softplus, stirling_tail
+from ..special import HALF_LOG_2PI, SHIFT, log_shift_product, log_shift_ratio, log_sigmoid, softplus, stirling_tail
 from . import AbstractKernel
 
 # Beyond log r = 60 the NB is the Poisson of its mean to 1e-20: the rest of log r moves to logit p, which keeps the
@@ -21,10 +21,7 @@ def _finite(n):
 def _factorials(u):
     """The part of -log u! that is left after u log(b/c): -(c - u - 1/2) log c + c - u - log(2 pi)/2 - tail(c) + products."""
     c = u + SHIFT
-    product = 1.0
-    for i in range(1, SHIFT):
-        product = product * (u + i)
-    return jnp.log(product) - (SHIFT - 0.5) * jnp.log(c) + SHIFT - HALF_LOG_2PI - stirling_tail(c)
+    return log_shift_product(u) - (SHIFT - 0.5) * jnp.log(c) + SHIFT - HALF_LOG_2PI - stirling_tail(c)
 
 
 class NegativeBinomial(AbstractKernel):
