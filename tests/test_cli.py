@@ -73,6 +73,13 @@ def test_help_is_quick(args):
     assert min(best) < 0.5
 
 
+def test_a_key_set_twice_is_an_error_of_the_recipe(capsys, verb):
+    verb("fit", "fit")
+    for twice in (["--seed", "1", "--set", "seed=2"], ["--set", "seed=1", "--set", "seed=2"]):
+        assert main(["fit", "d.h5ad", "--recipe", "r", *twice]) == 78
+        assert "seed is given twice" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     "args, said",
     [
@@ -84,7 +91,6 @@ def test_help_is_quick(args):
         (["fit", "d.h5ad", "--recipe", "r", "--device", "tpu"], "--device"),
         (["fit", "d.h5ad", "--recipe", "r", "-o", "x/out.h5ad"], "write -o x/out.scribe"),
         (["fit", "d.h5ad", "--recipe", "r", "-o", "out.zarr"], "out.scribe/fit.zarr"),
-        (["fit", "d.h5ad", "--recipe", "r", "--seed", "1", "--set", "seed=2"], "seed is given twice"),
         (["score", "d.h5ad"], "--recipe and --params"),
         (["score", "d.h5ad", "--recipe", "r", "--fit", "F"], "--fit alone"),
         (["score", "d.h5ad", "--fit", "F", "--set", "seed=1"], "--set"),

@@ -103,8 +103,8 @@ def _h5ad_nullable(p):
     """Indices as nullable strings, as anndata on python 3.12 writes them."""
     path = _h5ad_csr(p)
     with h5py.File(path, "r+") as file:
-        for frame in ("obs", "var"):
-            values = file[frame]["_index"][()]
+        for frame, names in (("obs", CELLS), ("var", GENES)):
+            values = np.array(names, h5py.string_dtype())
             del file[frame]["_index"]
             group = file[frame].create_group("_index")
             spec = {"encoding-type": "nullable-string-array", "encoding-version": "0.1.0", "na-value": "NaN"}

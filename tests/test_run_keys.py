@@ -158,6 +158,13 @@ def test_the_key_changes_the_run(run, key):
     assert case.seen(changed) != case.seen(run(case.recipe))
 
 
+@pytest.mark.parametrize("key, value", [("svi.n_steps", 60), ("svi.batch_size", 6), ("svi.learning_rate", 0.01)])
+def test_how_to_optimise_acts_before_chains_too(run, key, value):
+    """mcmc.svi_init: the chains then start from the guide that these keys give."""
+    cap = {"svi.n_steps": 40}
+    assert draws(run("mcmc", **cap | {key: value})) != draws(run("mcmc", **cap)) != draws(run("mcmc"))
+
+
 @pytest.mark.parametrize("key", DATA_KEYS)
 def test_the_key_changes_the_counts_that_are_fitted(data, key):
     recipe, value, seen = DATA_KEYS[key]

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from ..errors import BadRecipe
 from ..run.device import DEVICES
 from ..run.options import setting
 
@@ -95,6 +96,6 @@ def overrides(settings: tuple[str, ...] = (), **flags: object) -> dict[str, obje
     for text in settings:
         key, value = setting(text)
         if key in given:
-            raise click.UsageError(f"{key} is given twice on the command line; leave one out")
+            raise BadRecipe(f"command line: {key} is given twice; leave one out", key=key)
         given[key] = value
     return given

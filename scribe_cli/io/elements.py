@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import shutil
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -38,12 +38,24 @@ STEP_BYTES = 64 << 20
 
 
 @contextlib.contextmanager
-def quiet_writing() -> Iterator[None]:
-    """Texts as plain string arrays; warnings of the libraries about old or coming formats are not the user's."""
-    with warnings.catch_warnings(), anndata.settings.override(allow_write_nullable_strings=False):
+def quiet() -> Iterator[None]:
+    """What the libraries say of old or coming formats, and of names that stand twice, is not for the user."""
+    with warnings.catch_warnings():
         for category in (FutureWarning, DeprecationWarning, PendingDeprecationWarning, UserWarning):
             warnings.simplefilter("ignore", category)
         yield
+
+
+@contextlib.contextmanager
+def quiet_writing() -> Iterator[None]:
+    """Quiet, and texts as plain string arrays."""
+    with quiet(), anndata.settings.override(allow_write_nullable_strings=False):
+        yield
+
+
+def named(layers: Mapping[str | None, Any]) -> dict[str, Any]:
+    """Layers without X, which from anndata 0.13 on is among them, under None."""
+    return {name: layer for name, layer in layers.items() if name is not None}
 
 
 def write_element(group: Group, name: str, value: Any) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -18,22 +17,22 @@ from ..core.axes import CELL, GENE
 from ..data.names import unique
 from ..errors import BadData, InputMissing
 from .anndata import annotated, is_ours, uns
-from .elements import Group
+from .elements import Group, named, quiet
 from .results import SIDE, Place, annotations, frames
 from .schema import FIT
 from .stored import StoredFit
 
 
+@quiet()
 def read(stored: StoredFit) -> anndata.AnnData:
     """fit.h5ad or fit.zarr, all of it."""
     path = stored.out / FIT[stored.format]
     if not path.exists():
         raise InputMissing(f"{path}: no such file; run the command of the fit again, or give an AnnData to join to")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # names that stand twice: the fit has told of them
-        return (anndata.read_zarr if stored.format == "zarr" else anndata.read_h5ad)(path)
+    return (anndata.read_zarr if stored.format == "zarr" else anndata.read_h5ad)(path)
 
 
+@quiet()
 def join(stored: StoredFit, data: anndata.AnnData) -> anndata.AnnData:
     """A copy of `data` with the slots of CONTRACT 3. What of it was not fitted has NaN, and False in `{key}_fitted`."""
     out, results, key = data.copy(), stored.results, stored.record.key
@@ -47,6 +46,13 @@ def join(stored: StoredFit, data: anndata.AnnData) -> anndata.AnnData:
     out.uns[key] = uns(results, stored.record)
     out.layers.update(_layers(stored, key, places, out.shape))
     return out
+
+
+@quiet()
+def on_genes(stored: StoredFit, data: anndata.AnnData, at: np.ndarray) -> anndata.AnnData:
+    """A copy of `data` with the fitted genes at these places alone, in this order; those it lacks left out."""
+    places = positions(stored, GENE, data.var.index)[at]
+    return data[:, places[places >= 0]].copy()
 
 
 def positions(stored: StoredFit, axis: str, names: pd.Index) -> np.ndarray:
@@ -64,7 +70,7 @@ def positions(stored: StoredFit, axis: str, names: pd.Index) -> np.ndarray:
 
 def _drop_earlier(data: anndata.AnnData, key: str) -> None:
     for mapping in (data.obsm, data.varm, data.layers):
-        for name in [n for n in mapping if is_ours(n, key)]:
+        for name in [n for n in named(mapping) if is_ours(n, key)]:
             del mapping[name]
 
 

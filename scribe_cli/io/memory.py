@@ -19,7 +19,7 @@ import scipy.sparse
 from anndata.io import write_elem
 
 from ..errors import CannotCreate, IOFailure
-from .elements import plain_frame, quiet_writing
+from .elements import named, plain_frame, quiet_writing
 from .schema import escaped
 
 NAME = "AnnData.h5ad"
@@ -70,7 +70,8 @@ def write(path: Path, data: anndata.AnnData) -> list[str]:
             _encoded(file.create_group("raw"), "raw")
             write_elem(file["raw"], "X", data.raw.X)
             lost += [*_frame(file["raw"], "var", data.raw.var), *_mapping(file["raw"], "varm", data.raw.varm)]
-        mappings = {"layers": data.layers, "obsm": data.obsm, "varm": data.varm, "obsp": data.obsp, "varp": data.varp}
+        lost += _mapping(file, "layers", named(data.layers))
+        mappings = {"obsm": data.obsm, "varm": data.varm, "obsp": data.obsp, "varp": data.varp}
         for name, mapping in mappings.items():
             lost += _mapping(file, name, mapping)
         lost += _uns(file, "uns", data.uns)

@@ -67,13 +67,17 @@ def of_mcmc(d: Mapping) -> dict[str, str]:
     return found
 
 
-def misfit(ppc_p: np.ndarray, empty: np.ndarray) -> dict[str, str]:
+def misfit(spec: ModelSpec, ppc_p: np.ndarray, empty: np.ndarray) -> dict[str, str]:
+    """ppc_p, empty: (genes,). The remedy names what the model does not have yet."""
     share = float((ppc_p[~empty] < PPC_FAILS).mean()) if (~empty).any() else 0.0
     if share <= MISFIT_SHARE:
         return {}
+    lacking = {"capture (nbvcp)": spec.capture is None, "zero inflation (zinb, zinbvcp)": not spec.gated}
+    remedies = [f"try a model with {name}" for name, lacks in lacking.items() if lacks]
+    remedies.append("fit types of cells apart (data.where)")
     return {
         "many_genes_misfit": f"{share:.0%} of the genes with counts do not look like the model's predictions "
-        "(ppc_gene.tsv.gz); try a model with capture or zero inflation, or split the cells by type"
+        f"(ppc_gene.tsv.gz); {', or '.join(remedies)}"
     }
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ..core.inference import diagnostics, nuts, svi
 from ..core.inference.posterior import Posterior
@@ -35,7 +35,9 @@ def infer(collected: Collected, spec: ModelSpec, config: Config, console: Consol
 
 
 def _svi(collected: Collected, spec: ModelSpec, config: Config, console: Console) -> Inferred:
-    options = svi_options(config)
+    options, size = svi_options(config), config.svi.batch_size
+    if size is not None and size >= collected.counts.n_cells:
+        console.notice(f"svi.batch_size {size:,}: there are {collected.counts.n_cells:,} cells, all are taken at every step")
     with console.phase("fit"):
         problem = assemble.problem(collected, spec, config.engine, config.svi.batch_size, share_rows=True)
         start = assemble.start(collected, problem, config.seed, _progress(console))
@@ -59,12 +61,21 @@ def _mcmc(collected: Collected, spec: ModelSpec, config: Config, console: Consol
     with console.phase("fit"):
         problem = assemble.problem(collected, spec, config.engine, None, share_rows=False)
         start = assemble.start(collected, problem)
+        if m.svi_init and config.svi.model_dump(exclude_defaults=True):
+            start, options = _guide_centre(collected, spec, config, console), replace(options, svi_init=False)
         chains = nuts.fit(problem, start, options, _progress(console))
     with console.phase("draws"):
         posterior, by_parameter = nuts.posterior(problem, chains)
     rhat = {name: c.rhat for name, c in by_parameter.items() if c.axes == ("gene",)}
     warned = findings.of_mcmc(posterior.diagnostics)
     return Inferred(posterior, problem.lane.name, warned, lambda coords: diagnostics.table(by_parameter, coords), rhat)
+
+
+def _guide_centre(collected: Collected, spec: ModelSpec, config: Config, console: Console) -> dict:
+    """Where chains start if the recipe says how to optimise: the location of the guide that this gives. Else at the mode."""
+    problem = assemble.problem(collected, spec, config.engine, config.svi.batch_size, share_rows=True)
+    start = assemble.start(collected, problem, config.seed, _progress(console))
+    return problem.by_cell(svi.fit(problem, start, svi_options(config), _progress(console)).params["loc"])
 
 
 def _progress(console: Console):

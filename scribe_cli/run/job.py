@@ -65,7 +65,7 @@ def _warnings(config: Config, spec: ModelSpec, collected: Collected, checks: Che
     log_library = collected.cells.arrays.get("log_library")
     return [
         findings.identifiability(spec, log_library),
-        findings.misfit(checks.genes.p, collected.counts.empty_genes),
+        findings.misfit(spec, checks.genes.p, collected.counts.empty_genes),
     ]
 
 

@@ -56,10 +56,14 @@ def _yaml(path: Path) -> dict[str, np.ndarray]:
 
 
 def _zarr(path: Path) -> dict[str, np.ndarray]:
+    """Arrays of a group; of the posterior.zarr of a fit, its MAP."""
     import zarr
 
     try:
         group = zarr.open_group(path, mode="r")
+        if "map" in group:
+            lifted = "_unconstrained"  # the same parameters in another coordinate; the rest are names along the axes
+            return {n: np.asarray(a[...]) for n, a in group["map"].arrays() if a.dtype.kind == "f" and not n.endswith(lifted)}
         return {name: np.asarray(array[...]) for name, array in group.arrays()}
     except (OSError, ValueError, KeyError) as error:
         raise BadData(f"--params {path}: is no Zarr group of arrays ({error})") from error

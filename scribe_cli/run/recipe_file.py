@@ -29,8 +29,11 @@ class Source:
     def place_of(self, path: yaml12.Path, *, of_value: bool = False) -> str:
         """Where the key at `path` stands, or its value: "command line" or file:line:column (the file's name alone
         where neither the key nor a block around it is in the file)."""
-        if self.origins.get(".".join(map(str, path))) == "command line":
-            return "command line"
+        parts = list(map(str, path))
+        heads = [".".join(parts[:end]) for end in range(1, len(parts) + 1)]
+        for key, origin in self.origins.items():
+            if origin == "command line" and (key in heads or key.startswith(f"{heads[-1]}.")):
+                return "command line"
         keys, values = self.document.keys, self.document.values
         for end in range(len(path), 0, -1):
             place = values.get(path[:end]) if of_value else keys.get(path[:end]) or values.get(path[:end])

@@ -140,10 +140,7 @@ class Result:
         from ..io import joined
 
         found = joined.read(self.stored) if adata is None else joined.join(self.stored, adata)
-        if self.at is None:
-            return found
-        places = joined.positions(self.stored, GENE, found.var.index)[self.at]
-        return found[:, places[places >= 0]].copy()
+        return found if self.at is None else joined.on_genes(self.stored, found, self.at)
 
     def to_datatree(self) -> xarray.DataTree:
         """posterior.zarr, loaded. `xarray.open_datatree(OUT / "posterior.zarr", engine="zarr")` reads it lazily."""

@@ -25,6 +25,8 @@ if TYPE_CHECKING:  # both import jax, which the device settings must precede
     from ..core.simulate import Simulation
 
 LIBRARY_SIZE = "library_size"
+# keys that a recipe may have for its fits, and that can do nothing here
+OF_A_FIT = ("svi", "mcmc", "vae", "guide", "engine", "inference_method", "output")
 # of cells in turn, where a recipe names datasets and no data do
 DATASETS = ("dataset_0", "dataset_1")
 
@@ -54,6 +56,11 @@ def simulate(asked: SimulateOptions, console: Console) -> None:
             "the recipe's block data selects from a data file, and none is read without --like: it is not used"
         )
     frame = _made(asked, config, spec) if asked.like is None else _like(asked, config, spec, console)
+    if asked.like is None and LIBRARY_SIZE in frame.obs:
+        console.notice(
+            f"obs {LIBRARY_SIZE} holds the library sizes that capture was drawn with; a fit of these counts needs "
+            f"--set data.library_size={LIBRARY_SIZE}"
+        )
     with console.phase("simulate"):
         _write(asked, config, frame, _simulation(asked, spec, frame.facts, given, config.seed), console)
 
@@ -66,6 +73,9 @@ def _check(asked: SimulateOptions) -> None:
     for flag, path in (("--like", asked.like), ("--params", asked.params)):
         if path is not None and out.exists() and path.exists() and out.samefile(path):
             raise UsageError(f"-o {out}: is the file that {flag} reads; write to another one")
+    for key in asked.overrides:
+        if key.split(".")[0] in OF_A_FIT:
+            raise BadRecipe(f"command line: {key} is about a fit, and simulate makes none; leave it out", key=key)
     if asked.like is not None:
         return
     if asked.transpose:
