@@ -36,8 +36,8 @@ def test_results_go_to_stdout_and_the_rest_to_stderr(capsys):
     assert out == "OUT\n"
     lines = err.splitlines()
     assert re.fullmatch(DATED + r"fit  step 100 of 400  loss 10.0  ETA \d+s  memory \d+\.\d GB", lines[0])
-    assert re.fullmatch(DATED + r"fit  step 200 of 400  loss 9.0  ETA \d+s  memory \d+\.\d GB", lines[1])
-    assert re.fullmatch(DATED + r"fit \d+\.\d s  step 200  loss 9.0", lines[2])
+    assert re.fullmatch(DATED + r"fit  step 200 of 400  loss 5.0  ETA \d+s  memory \d+\.\d GB", lines[1])
+    assert re.fullmatch(DATED + r"fit \d+\.\d s  step 200  loss 5.0", lines[2])
     assert re.fullmatch(DATED + "rounded 3 values", lines[3])
 
 
@@ -86,7 +86,7 @@ def test_journal_of_a_good_run(tmp_path):
     events = [json.loads(line) for line in (tmp_path / "events.jsonl").read_text().splitlines()]
     assert [e["event"] for e in events] == ["notice", "progress", "progress", "phase", "end"]
     said = {k: events[2][k] for k in ("event", "phase", "step", "total", "loss")}
-    assert said == {"event": "progress", "phase": "fit", "step": 200, "total": 400, "loss": 9.0}
+    assert said == {"event": "progress", "phase": "fit", "step": 200, "total": 400, "loss": 5.0}
     assert events[2]["eta_seconds"] >= 0 and datetime.fromisoformat(events[2]["time"]).tzinfo
     assert events[3]["seconds"] == pytest.approx(console.seconds["fit"], abs=1e-3)
     log = (tmp_path / "run.log").read_text()

@@ -254,3 +254,15 @@ def test_columns_cover_every_count_once():
     first, last = everything.bins()
     np.testing.assert_array_equal(first[1:], last[:-1] + 1)
     assert all(everything.bin[n - 1] != everything.bin[n] for n in grid.sizes()[:-1])
+
+
+@pytest.mark.parametrize("spread", [8.0, 30.0])
+def test_wild_draws_have_tables_too(spread):
+    """Draws of a fit that has not converged: laws beyond the grid, and counts that are certain."""
+    rng = np.random.default_rng(0)
+    draws, genes, cells = 20, 40, 50
+    core = {"log_r": rng.normal(0, spread, (draws, genes)), "logit_p": rng.normal(0, spread / 4, (draws, 1))}
+    points = Points(core, rng.normal(0, 8.0, (draws, genes)), rng.normal(-4, 0.3, (draws, cells)))
+    observed = predictive.Observed(cells, genes, np.array([0, 1]), np.array([1, 3]), np.array([2, 1]), np.ones(cells))
+    tables = predictive.gene_tables(zoo.SPECS["zinbvcp-mean_odds"], points, observed, 0)
+    assert np.isfinite(tables.p).all() and np.all((tables.p >= 0) & (tables.p <= 1))

@@ -5,12 +5,9 @@ from __future__ import annotations
 import math
 import time
 
-# weight of the newest loss in the smoothed one
-FRESH = 0.2
-
 
 class Phase:
-    """The state of one phase: step of total, smoothed loss, time spent and left."""
+    """The state of one phase: step of total, loss (smoothed by who reports it), time spent and left."""
 
     def __init__(self, name: str):
         self.name = name
@@ -20,7 +17,7 @@ class Phase:
     def advance(self, step: int, total: int | None, loss: float | None, unit: str) -> None:
         self.step, self.total, self.unit = step, total, unit
         if loss is not None:
-            self.loss = float(loss) if self.loss is None else (1 - FRESH) * self.loss + FRESH * float(loss)
+            self.loss = float(loss)
 
     def due(self, interval: float) -> bool:
         """Whether `interval` seconds have gone by since the last time this was true."""

@@ -20,6 +20,7 @@ from .grid import Grid
 from .nodes import Nodes
 
 POINTS = 8  # counts of one call of the compiled rising factorial
+SMALLEST_MASS = 1e-280  # of a law on the grid, below which its shape there is rounding
 TINY = 1e-300  # of a distribution function: its logarithm times a number of cells is out of reach anyway
 CACHED = 2**18  # entries of a block of columns x draws x genes
 
@@ -154,7 +155,8 @@ def table(law: Law, logit_gate: np.ndarray | None, nodes: Nodes, grid: Grid) -> 
 def _sums(law: Law, still, gate, nodes: Nodes, grid: Grid):
     """(pmf, log cdf, squared bins) of a few genes: sums over the nodes, times their weights.
 
-    still: the part of log P that is the same at every node.
+    still: the part of log P that is the same at every node. A law whose whole mass lies beyond the grid, as wild draws
+    of a fit that has not converged can have it, stands at the last column.
     """
     u = grid.points[:, None, None]
     pmf, log_cdf = np.zeros((2, len(grid.low), *gate.shape))
@@ -166,6 +168,10 @@ def _sums(law: Law, still, gate, nodes: Nodes, grid: Grid):
             f += _rising([(s, a[m]) for s, a in law.rising if len(a) > 1], grid, gate.shape)
         f = _columns(np.exp(f, out=f), grid)
         cdf = _cumulative(f)
+        beyond = ~(cdf[-1] > SMALLEST_MASS)
+        if beyond.any():
+            f[:, beyond], cdf[:, beyond] = 0.0, 0.0
+            f[-1, beyond], cdf[-1, beyond] = 1.0, 1.0
         scale = (1 - gate) / cdf[-1]
         f *= scale
         f[0] += gate

@@ -36,6 +36,7 @@ def draw(
 ) -> Replicates:
     """`per_draw` replicates of each posterior draw."""
     pmf = np.ascontiguousarray(np.moveaxis(table.pmf, 0, -1))
+    pmf = np.minimum(pmf, 1.0)  # a certain count may have rounded to a grain above one, which NumPy refuses
     counts = rng.multinomial(n_cells, pmf, size=(per_draw, *pmf.shape[:2]))
     spread = (grid.width**2 - 1) / 12  # of the counts inside a column
     read = np.column_stack([grid.middle, grid.middle**2 + spread, grid.in_bin()])

@@ -42,6 +42,6 @@ def guide_log_sd(problem: Problem, diagonal) -> dict:
 
     def one(name, h):
         per_cell = h / jnp.maximum(problem.row_weight(name), 1e-12)
-        return -0.5 * jnp.log(jnp.maximum(per_cell, math.exp(-4)))
+        return -0.5 * jnp.log(jnp.maximum(per_cell, 1.0))
 
     return {name: one(name, h) for name, h in diagonal.items()}
