@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 from ..core.axes import CELL, GENE, squeezed
 from ..core.inference.diagnostics import prior_ratio

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import math
 
 import jax
 import jax.numpy as jnp
@@ -11,6 +10,8 @@ import jax.numpy as jnp
 from .problem import Problem
 
 FLATTEST = 1e-2  # of the curvature used for scales: a standard deviation of 10 in the lifted coordinate
+# of the curvature a guide starts with: wider, where the data say nothing yet, its draws leave any law of counts behind
+FLATTEST_OF_GUIDE = 1.0
 
 
 def negative_diagonal(problem: Problem):
@@ -42,6 +43,6 @@ def guide_log_sd(problem: Problem, diagonal) -> dict:
 
     def one(name, h):
         per_cell = h / jnp.maximum(problem.row_weight(name), 1e-12)
-        return -0.5 * jnp.log(jnp.maximum(per_cell, 1.0))
+        return -0.5 * jnp.log(jnp.maximum(per_cell, FLATTEST_OF_GUIDE))
 
     return {name: one(name, h) for name, h in diagonal.items()}
