@@ -24,10 +24,12 @@ from scribe_cli.core.inference.problem import Problem
 from scribe_cli.core.model.spec import ModelSpec
 from scribe_cli.data.counts import CountData
 from scribe_cli.data.source import InMemory, Source
-from scribe_cli.run import assemble, config, inference, reading
-from scribe_cli.run.assemble import Collected
-from scribe_cli.run.config import Config
-from scribe_cli.run.console import Console
+from scribe_cli.run import reading
+from scribe_cli.run.fitting import assemble, inference
+from scribe_cli.run.fitting.assemble import Collected
+from scribe_cli.run.recipe import config
+from scribe_cli.run.recipe.config import Config
+from scribe_cli.run.terminal.console import Console
 
 LOG_M0, SIGMA_M = np.log(200_000.0), 0.3  # organism human
 NU = 0.02  # typical capture

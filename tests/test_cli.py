@@ -26,7 +26,7 @@ from scribe_cli.run.options import (
     output_folder,
     stem,
 )
-from scribe_cli.run.table import Table
+from scribe_cli.run.terminal.table import Table
 
 SCRIBE = [sys.executable, "-m", "scribe_cli"]
 

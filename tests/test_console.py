@@ -15,8 +15,8 @@ from datetime import datetime
 import pytest
 
 from scribe_cli.errors import BadData
-from scribe_cli.run.console import Console
-from scribe_cli.run.progress import Phase, duration
+from scribe_cli.run.terminal.console import Console
+from scribe_cli.run.terminal.progress import Phase, duration
 
 DATED = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d  "
 
@@ -124,7 +124,7 @@ def test_phase_text():
 @pytest.mark.parametrize("term, bar", [("xterm", True), ("dumb", False)])
 def test_bar_on_a_terminal_only(term, bar):
     code = (
-        "from scribe_cli.run.console import Console\n"
+        "from scribe_cli.run.terminal.console import Console\n"
         "c = Console()\n"
         "with c.phase('fit'):\n"
         "    c.progress(1, 2); c.notice('rounded'); c.warning('odd')\n"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from scribe_cli.errors import UsageError
-from scribe_cli.run import gates
+from scribe_cli.run.fitting import gates
 
 KNOWN = ("rhat", "divergences", "converged")
 

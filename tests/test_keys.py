@@ -14,7 +14,7 @@ from scipy.special import expit
 
 from scribe_cli.core.model import program
 from scribe_cli.errors import BadRecipe
-from scribe_cli.run import config
+from scribe_cli.run.recipe import config
 from tests import zoo
 
 POINTS = (-2.5, 0.3, 1.9)

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 
 from scribe_cli.core.model.refusals import NOT_YET
 from scribe_cli.errors import BadRecipe, InputMissing
-from scribe_cli.run import config, overrides, recipe_file, yaml12
-from scribe_cli.run.resolved import resolved, resolved_text
-from scribe_cli.run.starter import starter
+from scribe_cli.run.recipe import config, overrides, recipe_file, yaml12
+from scribe_cli.run.recipe.resolved import resolved, resolved_text
+from scribe_cli.run.recipe.starter import starter
 
 
 @pytest.fixture
@@ -362,7 +362,7 @@ def test_a_file_goes_before_a_bundled_name(tmp_path, monkeypatch):
 
 def test_checking_a_recipe_loads_no_jax():
     script = (
-        "from scribe_cli.run import config; config.load('zinbvcp').resolve(); import sys; print('jax' in sys.modules)"
+        "from scribe_cli.run.recipe import config; config.load('zinbvcp').resolve(); import sys; print('jax' in sys.modules)"
     )
     done = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, cwd=Path(__file__).parent.parent

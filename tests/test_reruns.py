@@ -25,8 +25,10 @@ from scipy.sparse import csr_matrix
 
 from scribe_cli.cli.main import main
 from scribe_cli.io import manifest
-from scribe_cli.run import device, inference, reading, yaml12
-from scribe_cli.run.metrics import metric_names
+from scribe_cli.run import device, reading
+from scribe_cli.run.fitting import inference
+from scribe_cli.run.fitting.metrics import metric_names
+from scribe_cli.run.recipe import yaml12
 
 RECIPE = """
 model: nbdm

@@ -18,9 +18,10 @@ import scipy.sparse
 import zarr
 
 from scribe_cli.data.facts import facts_of
-from scribe_cli.run import config, fit, reading
-from scribe_cli.run.console import Console
+from scribe_cli.run import fit, reading
 from scribe_cli.run.options import FitOptions
+from scribe_cli.run.recipe import config
+from scribe_cli.run.terminal.console import Console
 from tests import zoo
 from tests.test_keys import LATER_KEYS, MODEL_KEYS
 

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 
 import click
 
-from ..run import failure
-from ..run.console import Console
+from ..run.terminal import failure
+from ..run.terminal.console import Console
 
 
 def run(command: click.Command, args: Sequence[str] | None, console: Console) -> int:

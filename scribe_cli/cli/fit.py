@@ -8,8 +8,8 @@ from pathlib import Path
 import click
 
 from ..errors import GateFailed
-from ..run.console import Console
 from ..run.options import FitOptions, FitRecord, Machine, output_folder
+from ..run.terminal.console import Console
 from . import options
 
 

@@ -9,7 +9,7 @@ import click
 
 from .. import __version__
 from ..errors import did_you_mean, listed
-from ..run.console import Console
+from ..run.terminal.console import Console
 from . import errors
 
 COMMANDS = ("fit", "summary", "score", "simulate", "recipe")

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import click
 
-from ..run.console import Console
 from ..run.options import Machine, RecipeOptions
-from ..run.table import deliver
+from ..run.terminal.console import Console
+from ..run.terminal.table import deliver
 from . import options
 
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-
 import click
 
-from ..run.console import Console
 from ..run.options import Machine, SimulateOptions
+from ..run.terminal.console import Console
 from . import options
 
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import click
 
-from ..run.console import Console
 from ..run.options import SummaryOptions, gene_names
-from ..run.table import deliver, format_of
+from ..run.terminal.console import Console
+from ..run.terminal.table import deliver, format_of
 from . import options
 
 

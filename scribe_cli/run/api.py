@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from ..io.stored import open_fit
 from . import memory_input
-from .console import Console
 from .fit import fit as fit_verb
 from .options import FitOptions, Machine, output_folder
 from .result import Result
+from .terminal.console import Console
 
 if TYPE_CHECKING:
     import anndata

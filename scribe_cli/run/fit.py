@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ..io import manifest
-from . import config as recipes
-from . import device, gates, identity, journal, metrics, place, resolved
-from .config import Config
-from .console import Console
-from .gates import Gate
-from .identity import Input, Run
+from . import device
+from .fitting import gates, identity, metrics, place
+from .fitting.gates import Gate
+from .fitting.identity import Input, Run
 from .options import FitOptions, FitRecord
+from .recipe import config as recipes
+from .recipe import resolved
+from .recipe.config import Config
+from .terminal import journal
+from .terminal.console import Console
 
 
 def fit(asked: FitOptions, console: Console) -> FitRecord:
@@ -45,7 +48,7 @@ def _fit(asked: FitOptions, config: Config, checked: Sequence[Gate], console: Co
         return _unchanged(asked, run, data, checked)
     if state == "open":
         place.require_room(asked.output, counts, config)
-    from . import job
+    from .fitting import job
 
     with console.recorded(asked.output, run.run_id, identity.status_fields(data)) as record_of_run:
         if state == "stripped":

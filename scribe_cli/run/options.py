@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import BadRecipe, UsageError
-from . import recipe_file, yaml12
+from .recipe import recipe_file, yaml12
 
 # endings a stem loses, longest first
 ENDINGS = (".h5ad", ".zarr", ".mtx.gz", ".mtx", ".gz")

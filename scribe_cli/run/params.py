@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import BadData, BadRecipe, InputMissing, UsageError
-from . import yaml12
+from .recipe import yaml12
 
 FORMS = ".npz, .yaml or .zarr"
 

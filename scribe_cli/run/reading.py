@@ -9,8 +9,8 @@ from ..data.selection import Selection
 from ..data.source import Source
 from ..errors import InputMissing
 from ..io import readers
-from .config import Config
-from .console import Console
+from .recipe.config import Config
+from .terminal.console import Console
 
 
 def open_data(path: Path, layer: str | None, transpose: bool) -> Source:

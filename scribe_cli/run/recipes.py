@@ -6,12 +6,12 @@ import json
 
 from ..core.axes import CELL, GENE
 from ..errors import InputMissing, did_you_mean, listed
-from . import config as recipes
-from . import recipe_file, resolved
-from . import starter as starting
-from .console import Console
 from .options import RecipeOptions
-from .table import Table
+from .recipe import config as recipes
+from .recipe import recipe_file, resolved
+from .recipe import starter as starting
+from .terminal.console import Console
+from .terminal.table import Table
 
 
 def listing() -> Table:

@@ -14,8 +14,8 @@ from ..core.axes import CELL, GENE, Axes
 from ..errors import UsageError
 from ..io.stored import StoredFit
 from . import device
-from .console import Console
 from .options import Machine, ScoreOptions
+from .terminal.console import Console
 
 if TYPE_CHECKING:
     import anndata

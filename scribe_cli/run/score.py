@@ -10,10 +10,11 @@ import numpy as np
 from ..core.model.spec import ModelSpec
 from ..data.counts import CountData
 from ..errors import BadData, listed
-from . import config, device, params, reading, yaml12
-from .console import Console
+from . import device, params, reading
 from .options import ScoreOptions
-from .table import Table
+from .recipe import config, yaml12
+from .terminal.console import Console
+from .terminal.table import Table
 
 
 def score(asked: ScoreOptions, console: Console) -> Table:

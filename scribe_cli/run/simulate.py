@@ -14,11 +14,12 @@ from .. import __version__
 from ..core.axes import CELL
 from ..core.model.spec import ModelSpec
 from ..errors import BadRecipe, UsageError
-from . import config as recipes
-from . import device, params, reading, resolved
-from .config import Config
-from .console import Console
+from . import device, params, reading
 from .options import SimulateOptions
+from .recipe import config as recipes
+from .recipe import resolved
+from .recipe.config import Config
+from .terminal.console import Console
 
 if TYPE_CHECKING:  # both import jax, which the device settings must precede
     from ..core.facts import Facts

@@ -10,9 +10,9 @@ import numpy as np
 from ..core.axes import CELL, COMPONENT, DATASET, GENE
 from ..io.schema import STATISTICS
 from ..io.stored import StoredFit, open_fit
-from . import yaml12
 from .options import SummaryOptions
-from .table import Table
+from .recipe import yaml12
+from .terminal.table import Table
 
 LABELS = (COMPONENT, DATASET, GENE, CELL)
 SPREAD = {"min": 0.0, "5%": 0.05, "25%": 0.25, "median": 0.5, "75%": 0.75, "95%": 0.95, "max": 1.0}

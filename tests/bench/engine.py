@@ -14,9 +14,11 @@ import jax.numpy as jnp
 import numpy as np
 from jax.scipy.special import gammaln
 
-from scribe_cli.run import assemble, config, device, reading
-from scribe_cli.run.console import Console
+from scribe_cli.run import device, reading
+from scribe_cli.run.fitting import assemble
 from scribe_cli.run.options import Machine
+from scribe_cli.run.recipe import config
+from scribe_cli.run.terminal.console import Console
 
 BLOCK = 256
 MODELS = {

@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from ..errors import UsageError, did_you_mean, listed
+from ...errors import UsageError, did_you_mean, listed
 
 OPERATORS = {
     ">=": operator.ge,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..errors import ScribeError
+from ...errors import ScribeError
 
 
 def exit_code(error: BaseException) -> int:

@@ -7,12 +7,12 @@ from dataclasses import replace
 import jax
 import numpy as np
 
-from ..core.analysis import pointwise
-from ..core.inference.posterior import Posterior
-from ..core.model import program
-from ..core.model.spec import ModelSpec
-from ..core.numerics import lanes
-from ..data.counts import CountData
+from ...core.analysis import pointwise
+from ...core.inference.posterior import Posterior
+from ...core.model import program
+from ...core.model.spec import ModelSpec
+from ...core.numerics import lanes
+from ...data.counts import CountData
 from . import assemble
 
 SHARE, FEWEST, MOST = 0.01, 4, 100

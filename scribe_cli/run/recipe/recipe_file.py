@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ..errors import BadRecipe, InputMissing, did_you_mean, listed
+from ...errors import BadRecipe, InputMissing, did_you_mean, listed
 from . import yaml12
 
-PACKAGE = Path(__file__).parent.parent
+PACKAGE = Path(__file__).parents[2]
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from ..record import peak_memory_gb
 from .journal import Journal, now
 from .progress import Bar, Phase
-from .record import peak_memory_gb
 
 
 class Console:

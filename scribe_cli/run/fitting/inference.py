@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from ..core.inference import diagnostics, nuts, svi
-from ..core.inference.posterior import Posterior
-from ..core.model.spec import ModelSpec
+from ...core.inference import diagnostics, nuts, svi
+from ...core.inference.posterior import Posterior
+from ...core.model.spec import ModelSpec
+from ..recipe.config import Config
+from ..terminal.console import Console
 from . import assemble, findings
 from .assemble import Collected
-from .config import Config
-from .console import Console
 
 VERDICT = ("n_steps", "elbo", "elbo_sd", "elbo_gain_last_window", "elbo_noise_last_window", "mode_decrement")
 

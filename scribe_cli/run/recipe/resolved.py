@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from ..core.model.spec import ModelSpec, Prior
+from ...core.model.spec import ModelSpec, Prior
 from . import yaml12
 from .config import SHAPE, Config
 from .overrides import leaves

@@ -13,7 +13,7 @@ from typing import Any
 
 import yaml
 
-from ..errors import BadRecipe
+from ...errors import BadRecipe
 
 LARGEST_DOCUMENT = 1 << 20  # bytes
 DEEPEST_NESTING = 20

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..core.analysis import predictive
-from ..core.analysis.expected import Points
-from ..core.analysis.predictive import GeneTables, Observed
-from ..core.inference.posterior import Posterior
-from ..data import statistics
+from ...core.analysis import predictive
+from ...core.analysis.expected import Points
+from ...core.analysis.predictive import GeneTables, Observed
+from ...core.inference.posterior import Posterior
+from ...data import statistics
+from ..recipe.config import Config
 from .assemble import Collected
-from .config import Config
 
 PREDICTED = {"ppc_mean": "mean_pred", "ppc_var": "var_pred", "ppc_zero": "zero_pred"}
 

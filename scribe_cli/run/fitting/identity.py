@@ -7,11 +7,12 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from ..io import manifest, staging
-from ..io.schema import FIT
-from . import record, resolved
-from .config import Config
-from .options import FitOptions
+from ...io import manifest, staging
+from ...io.schema import FIT
+from .. import record
+from ..options import FitOptions
+from ..recipe import resolved
+from ..recipe.config import Config
 
 STATUS = "status.json"
 

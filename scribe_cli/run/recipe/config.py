@@ -9,12 +9,12 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, ValidationError
 from pydantic.fields import FieldInfo
 
-from ..core.model import parameterizations
-from ..core.model.asked import parameterization_names
-from ..core.model.resolve import resolve
-from ..core.model.shorthand import MODELS
-from ..core.model.spec import ModelSpec
-from ..errors import BadRecipe
+from ...core.model import parameterizations
+from ...core.model.asked import parameterization_names
+from ...core.model.resolve import resolve
+from ...core.model.shorthand import MODELS
+from ...core.model.spec import ModelSpec
+from ...errors import BadRecipe
 from . import overrides as overriding
 from . import recipe_file, wording, yaml12
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from numbers import Integral, Real
 from pathlib import Path
 
-from ..errors import CannotCreate
+from ...errors import CannotCreate
 from .console import Console
 
 

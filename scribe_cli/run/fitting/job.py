@@ -6,25 +6,27 @@ import dataclasses
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from ..core.axes import CELL, GENE, squeezed
-from ..core.inference.diagnostics import prior_ratio
-from ..core.inference.posterior import Posterior, Variable
-from ..core.model.spec import ModelSpec
-from ..data.counts import CountData
-from ..io.fit import rebuild_fit, write_fit
-from ..io.outputs import Array, FitOutputs, Layer, RunRecord, Selected
-from ..io.schema import VERSIONS
-from ..io.stored import open_fit
-from . import assemble, audit, checking, compiling, findings, inference, metrics, record, redraw, resolved
+from ...core.axes import CELL, GENE, squeezed
+from ...core.inference.diagnostics import prior_ratio
+from ...core.inference.posterior import Posterior, Variable
+from ...core.model.spec import ModelSpec
+from ...data.counts import CountData
+from ...io.fit import rebuild_fit, write_fit
+from ...io.outputs import Array, FitOutputs, Layer, RunRecord, Selected
+from ...io.schema import VERSIONS
+from ...io.stored import open_fit
+from .. import record, redraw
+from ..device import Device
+from ..options import FitOptions
+from ..recipe import resolved
+from ..recipe.config import Config
+from ..terminal.console import Console
+from . import assemble, audit, checking, compiling, findings, inference, metrics
+from . import layers as layering
 from .assemble import Collected
 from .checking import Checks
-from .config import Config
-from .console import Console
-from .device import Device
 from .identity import Run
-from . import layers as layering
 from .inference import Inferred
-from .options import FitOptions
 
 
 @dataclass(frozen=True)

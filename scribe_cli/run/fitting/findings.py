@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from ..core.inference.diagnostics import ESS, RHAT
-from ..core.model.spec import ModelSpec
+from ...core.inference.diagnostics import ESS, RHAT
+from ...core.model.spec import ModelSpec
 
 PPC_FAILS = 0.01  # smallest two-sided p of four statistics, times four
 MISFIT_SHARE = 0.1  # of the genes with counts

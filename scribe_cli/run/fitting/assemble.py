@@ -9,17 +9,17 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ..core.facts import Facts
-from ..core.inference import initial
-from ..core.inference.problem import Minibatch, Problem
-from ..core.model.spec import ModelSpec
-from ..core.numerics import choose, lanes
-from ..core.numerics.counts import pack_tails
-from ..core.numerics.lanes import Lane
-from ..data import statistics
-from ..data.counts import CountData
-from ..data.facts import facts_of
-from ..data.statistics import CellKinds, Histogram
+from ...core.facts import Facts
+from ...core.inference import initial
+from ...core.inference.problem import Minibatch, Problem
+from ...core.model.spec import ModelSpec
+from ...core.numerics import choose, lanes
+from ...core.numerics.counts import pack_tails
+from ...core.numerics.lanes import Lane
+from ...data import statistics
+from ...data.counts import CountData
+from ...data.facts import facts_of
+from ...data.statistics import CellKinds, Histogram
 
 WHOLE = 2**20  # entries up to which the dense lane takes all cells at once; beyond, a minibatch of about as many
 

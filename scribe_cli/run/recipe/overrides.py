@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ..errors import BadRecipe, did_you_mean
+from ...errors import BadRecipe, did_you_mean
 from . import yaml12
 from .recipe_file import Source, gene_names
 

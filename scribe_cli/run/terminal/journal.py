@@ -9,7 +9,7 @@ import traceback
 from datetime import datetime
 from pathlib import Path
 
-from ..errors import CannotCreate
+from ...errors import CannotCreate
 from . import failure
 
 

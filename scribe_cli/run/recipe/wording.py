@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ..errors import BadRecipe, did_you_mean
+from ...errors import BadRecipe, did_you_mean
 from . import yaml12
 from .overrides import Shape, nearest
 from .recipe_file import Source

@@ -7,16 +7,16 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..errors import BadRecipe, CannotCreate, UsageError, listed
-from ..io import manifest, staging
-from ..io.schema import ENTRIES, LIVE
+from ...errors import BadRecipe, CannotCreate, UsageError, listed
+from ...io import manifest, staging
+from ...io.schema import ENTRIES, LIVE
+from ..options import FitOptions
+from ..recipe.config import Config
 from . import identity
-from .config import Config
 from .identity import Run
-from .options import FitOptions
 
 if TYPE_CHECKING:
-    from ..data.counts import CountData
+    from ...data.counts import CountData
 
 # a part of names in HDF5, Zarr and tables
 KEY = re.compile(r"\w[\w.-]*")

@@ -5,14 +5,14 @@ from __future__ import annotations
 import jax
 import numpy as np
 
-from ..core.analysis import predictive
-from ..core.analysis.layers import expected_chunks
-from ..core.axes import CELL
-from ..core.inference.posterior import Posterior
-from ..core.model import program
-from ..core.simulate import Simulation
-from ..io.outputs import Layer
-from .config import Config
+from ...core.analysis import predictive
+from ...core.analysis.layers import expected_chunks
+from ...core.axes import CELL
+from ...core.inference.posterior import Posterior
+from ...core.model import program
+from ...core.simulate import Simulation
+from ...io.outputs import Layer
+from ..recipe.config import Config
 
 AUTO = 10**8  # non-zero counts up to which `output.layers: auto` draws the ppc layer
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pydantic.fields import FieldInfo
 
-from ..core.model.refusals import NOT_YET
-from ..core.model.shorthand import MODELS, TWO_STATE
+from ...core.model.refusals import NOT_YET
+from ...core.model.shorthand import MODELS, TWO_STATE
 from . import yaml12
 from .config import FIELDS, SHAPE
 
