@@ -29,11 +29,12 @@ from . import options
 @options.json
 @options.speech
 @click.pass_obj
-def command(console: Console, data: Path, recipe: str, output: Path | None, as_json: bool, **given) -> None:
+def command(console: Console, data: tuple[Path, ...], recipe: str, output: Path | None, as_json: bool, **given) -> None:
     """Fit the model of a recipe to data.
 
-    DATA is an .h5ad, an AnnData .zarr, an MTX directory or a bare .mtx. The one line on stdout is the directory
-    that holds the results. The same command on a finished run does nothing.
+    DATA is an .h5ad, an AnnData .zarr, a 10x .h5, an MTX directory or a bare .mtx, a .loom, a .csv or .tsv; several
+    are taken together, each a dataset. The one line on stdout is the directory that holds the results. The same
+    command on a finished run does nothing.
     """
     from ..run import fit as verb
 

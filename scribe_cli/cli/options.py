@@ -10,6 +10,7 @@ import click
 from ..errors import BadRecipe
 from ..run.device import DEVICES
 from ..run.options import setting
+from ..run.terminal.table import refuse_unwritable
 
 FILE = click.Path(path_type=Path, readable=False)  # whether it can be read is for the reader to say
 
@@ -33,6 +34,12 @@ def _quieter(ctx: click.Context, param: click.Parameter, value: bool) -> None:
     ctx.obj.quiet = value
 
 
+def _writable(ctx: click.Context, param: click.Parameter, value: Path | None) -> Path | None:
+    if value is not None:
+        refuse_unwritable(value)
+    return value
+
+
 speech = together(
     click.option("-q", "--quiet", is_flag=True, expose_value=False, callback=_quieter, help="Only warnings and errors on stderr."),
     click.option(
@@ -40,7 +47,8 @@ speech = together(
     ),
 )
 
-data = click.argument("data", type=FILE)
+data = click.argument("data", type=FILE, nargs=-1, required=True)
+one_data = click.argument("data", type=FILE)
 layer = click.option("--layer", metavar="NAME", help="The layer that holds the counts; raw: .raw.")
 dataset_key = click.option("--dataset-key", metavar="COLUMN", help="The obs column that names each cell's dataset.")
 transpose = click.option("--transpose", is_flag=True, help="Take the rows of the file for its columns.")
@@ -62,7 +70,9 @@ seed = click.option("--seed", type=int, help="The seed of everything random (rec
 folder = click.option(
     "-o", "--output", type=FILE, metavar="DIR", help="Where the results go (default: <data>.<recipe>.scribe)."
 )
-file = click.option("-o", "--output", type=FILE, metavar="FILE", help="Write there instead of to the terminal.")
+file = click.option(
+    "-o", "--output", type=FILE, metavar="FILE", callback=_writable, help="Write there instead of to the terminal."
+)
 h5ad = click.option("-o", "--output", type=FILE, required=True, metavar="FILE", help="The .h5ad to write.")
 key_added = click.option("--key-added", default="scribe", show_default=True, metavar="KEY", help="Prefix of the results' names.")
 format = click.option("--format", type=click.Choice(["h5ad", "zarr"]), help="Of the annotated data (default: the input's).")

@@ -24,7 +24,7 @@ from . import options
 @options.file
 @options.speech
 @click.pass_obj
-def command(console: Console, data: Path, settings: tuple[str, ...], output: Path | None, **given) -> None:
+def command(console: Console, data: tuple[Path, ...], settings: tuple[str, ...], output: Path | None, **given) -> None:
     """The log-likelihood of data.
 
     At parameters (--recipe, --params) or at the MAP of a fit (--fit). Full and normalised, in float64, with 17 digits; by cell or by gene, two columns with their names.

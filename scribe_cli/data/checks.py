@@ -89,10 +89,11 @@ def refuse(source: Source, findings: Findings) -> None:
     """BadData: how many, the first offender, and the element that does hold counts, if there is one."""
     row, column, value, kind = findings.first
     several = ", ".join(f"{n:,} {k}" for n, k in zip(findings.bad, KINDS, strict=True) if n)
+    part, own_row, own_column = source.at(row, column)
     raise BadData(
-        f"{source.place} does not hold counts: of {findings.stored:,} stored values {several}; "
+        f"{part.place} does not hold counts: of {findings.stored:,} stored values {several}; "
         f'the first, {kind}, is {value:.10g} of cell "{source.cell_names[row]}", gene "{source.gene_names[column]}" '
-        f"(row {row}, column {column}); {where_counts_are(source)}"
+        f"(row {own_row}, column {own_column}); {where_counts_are(source)}"
     )
 
 

@@ -65,7 +65,7 @@ class CountData:
             library,
             digest.content(scan.digest, source.shape, source.obs, source.var),
             (*source.notices, *_notices(scan, csr, genes, fitted_cells)),
-            _warnings(source),
+            {**source.warnings, **_warnings(source)},
         )
 
     @property

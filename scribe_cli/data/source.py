@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Protocol
@@ -50,7 +50,8 @@ class Source:
     element: "X", "layers/<name>" or "raw/X"; elements: all there are; reopen: the same input at another one;
     obs and var: indexed by the names as the file has them, object dtype, never nullable strings;
     transposed: the file holds genes x cells where its format says cells x genes (--transpose);
-    notices: what the reader did that a user should know.
+    notices: what the reader did that a user should know; warnings: {name: text};
+    parts: of several inputs joined, whose `path` then is their names with + between, for messages alone.
     """
 
     path: Path
@@ -63,6 +64,8 @@ class Source:
     reopen: Callable[[str], Source]
     transposed: bool = False
     notices: tuple[str, ...] = ()
+    warnings: Mapping[str, str] = field(default_factory=dict)
+    parts: tuple[Part, ...] = ()
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -86,6 +89,19 @@ class Source:
         """Rows of a block of the plan, from the file alone."""
         return block_rows(self.shape[0], self.rows.stored)
 
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """The path of every input."""
+        return tuple(part.source.path for part in self.parts) or (self.path,)
+
+    def at(self, row: int, column: int) -> tuple[Source, int, int]:
+        """The input that holds an entry, and where it stands in that."""
+        for part in self.parts:
+            if row < part.source.shape[0]:
+                return part.source, row, int(part.columns[column])
+            row -= part.source.shape[0]
+        return self, row, column
+
     def alternatives(self) -> list[str]:
         return [e for e in self.elements if e != self.element]
 
@@ -96,6 +112,22 @@ class Source:
         """(first row, rows) of each block of the plan, in order."""
         for start, stop in blocks(self.shape[0], self.block):
             yield start, self.read(start, stop)
+
+
+@dataclass(frozen=True)
+class Part:
+    """One of several inputs. columns: where it has each gene of the whole."""
+
+    source: Source
+    columns: np.ndarray
+
+    @cached_property
+    def whole(self) -> bool:
+        return np.array_equal(self.columns, np.arange(self.source.shape[1]))
+
+    def read(self, start: int, stop: int) -> csr_array:
+        rows = self.source.read(start, stop)
+        return rows if self.whole else rows[:, self.columns]
 
 
 def block_rows(n_rows: int, stored: int) -> int:

@@ -103,8 +103,7 @@ def _copy_input(source: Source, target: Group, record: RunRecord) -> list[str]:
         if not record.results_only:
             everything = tuple(np.arange(n) for n in source.shape)
             write_layer(target, "X", _counts(source), source.shape, everything)
-        lost = source.format in READABLE
-        return [f"{source.path}: transposed, so only counts, obs and var go into the result"] if lost else []
+        return _only_counts(source)
     left = {*ANEW, *OLD_RAW, *(DATA if record.results_only else ())}
     with opened(source) as file:
         if "raw.X" in file and not record.results_only:
@@ -112,6 +111,16 @@ def _copy_input(source: Source, target: Group, record: RunRecord) -> list[str]:
         names = [*sorted(set(file) - left), *(["uns"] if "uns" in file else [])]
         lost = [path for name in names for path in copy_element(file, target, name)]
     return [f"{source.path}: {path} is None, which older readers refuse: it is left out of the result" for path in lost]
+
+
+def _only_counts(source: Source) -> list[str]:
+    """A notice where the input had more than its counts, obs and var."""
+    if source.parts:
+        lost = any(part.source.format in READABLE for part in source.parts)
+        why = f"{len(source.parts)} inputs are joined"
+    else:
+        lost, why = source.format in READABLE, f"{source.path}: transposed"
+    return [f"{why}, so only counts, obs and var go into the result"] if lost else []
 
 
 def _drop_earlier(target: Group, source: Source, key: str) -> list[str]:

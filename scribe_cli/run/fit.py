@@ -19,7 +19,7 @@ from .terminal.console import Console
 
 def fit(asked: FitOptions, console: Console) -> FitRecord:
     """The whole job. Every error is a ScribeError with its exit code; OUT is touched only once the input has passed."""
-    config = recipes.load(asked.recipe, asked.overrides)
+    config = recipes.load(asked.recipe, asked.overrides, several=len(asked.data) > 1)
     config.resolve()
     checked = _gates(asked.fail_on, config)
     place.refuse(asked)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,11 @@ from ..errors import BadRecipe, UsageError
 from .recipe import recipe_file, yaml12
 
 # endings a stem loses, longest first
-ENDINGS = (".h5ad", ".zarr", ".mtx.gz", ".mtx", ".gz")
+ENDINGS = (
+    *(".h5ad", ".zarr", ".loom", ".h5"),
+    *(f"{text}{packed}" for text in (".mtx", ".csv", ".tsv", ".txt") for packed in (".gz", "")),
+    ".gz",
+)
 
 
 @dataclass(frozen=True)
@@ -24,12 +29,13 @@ class Machine:
 
 @dataclass(frozen=True)
 class FitOptions:
-    """`recipe` is a path, a bundled name or a mapping, `overrides` {dotted recipe key: value} goes before it; --layer,
-    --dataset-key and --seed are overrides (data.layer, dataset_key, seed). `output` is OUT. `fail_on` holds the
-    gates as written ("rhat>1.05").
+    """`data`: one input, or several, each a dataset. `recipe` is a path, a bundled name or a mapping, `overrides`
+    {dotted recipe key: value} goes before it; --layer, --dataset-key and --seed are overrides (data.layer,
+    dataset_key, seed). `output` is OUT. `fail_on` holds the gates as written ("rhat>1.05"). `command`: what was typed,
+    for the report alone.
     """
 
-    data: Path
+    data: tuple[Path, ...]
     recipe: str | Path | Mapping[str, Any]
     output: Path
     overrides: Mapping[str, Any] = field(default_factory=dict)
@@ -40,6 +46,7 @@ class FitOptions:
     overwrite: bool = False
     fail_on: tuple[str, ...] = ()
     dry_run: bool = False
+    command: str = field(default="scribe_cli.fit(...)", compare=False)
 
 
 @dataclass(frozen=True)
@@ -65,7 +72,7 @@ class ScoreOptions:
     `genes`: with `fit`, only these of its genes; None: all of them.
     """
 
-    data: Path
+    data: tuple[Path, ...]
     by: str
     recipe: str | None = None
     params: Path | None = None
@@ -112,16 +119,50 @@ class RecipeOptions:
     transpose: bool = False
 
 
+@dataclass(frozen=True)
+class InspectOptions:
+    """`layer` None: the matrix that holds the counts is sought."""
+
+    data: Path
+    layer: str | None = None
+    dataset_key: str | None = None
+    machine: Machine = Machine()
+    transpose: bool = False
+
+
 def stem(path: str | Path) -> str:
     """The name of a file or directory without its format's ending."""
     name = Path(path).absolute().name
     return next((name[: -len(e)] for e in ENDINGS if name.endswith(e) and len(name) > len(e)), name)
 
 
-def output_folder(output: Path | None, data: Path, recipe: str) -> Path:
-    """OUT as given, or ./<data stem>.<recipe stem>.scribe. An OUT that looks like a file is a usage error."""
+def stems(paths: Sequence[Path]) -> list[str]:
+    """What each input is called: its stem; where stems repeat, the parts of the paths that tell them apart.
+
+    UsageError (2) for one input given twice.
+    """
+    real = [os.path.realpath(path) for path in paths]
+    again = next((path for path, r in zip(paths, real, strict=True) if real.count(r) > 1), None)
+    if again is not None:
+        raise UsageError(f"{again}: is given twice as an input; give each once")
+    found = [stem(path) for path in paths]
+    if len(set(found)) == len(found):
+        return found
+    pieces = [Path(os.path.abspath(path)).parts for path in paths]
+    longest = max(map(len, pieces))
+    padded = [("",) * (longest - len(p)) + p for p in pieces]
+    telling = [i for i in range(longest) if len({p[i] for p in padded}) > 1]
+    return ["-".join(p[i] for i in telling if p[i]) for p in padded]
+
+
+def output_folder(output: Path | None, data: Sequence[Path], recipe: str) -> Path:
+    """OUT as given, or ./<data stem>.<recipe stem>.scribe, of several inputs <first stem>+<number of the others>.
+
+    An OUT that looks like a file is a usage error.
+    """
     if output is None:
-        return Path(f"{stem(data)}.{Path(recipe).name.removesuffix('.yaml')}.scribe")
+        more = f"+{len(data) - 1}" if len(data) > 1 else ""
+        return Path(f"{stem(data[0])}{more}.{Path(recipe).name.removesuffix('.yaml')}.scribe")
     if output.suffix in (".h5ad", ".zarr"):
         folder = output.with_suffix(".scribe")
         raise UsageError(

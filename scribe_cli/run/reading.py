@@ -1,23 +1,32 @@
-"""An input opened, checked and selected as a recipe says; what it noticed is told."""
+"""Inputs opened, checked and selected as a recipe says; what was noticed is told."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
+from ..data import design
 from ..data.counts import CountData
+from ..data.joined import joined
 from ..data.selection import Selection
 from ..data.source import Source
 from ..errors import InputMissing
 from ..io import readers
+from .options import stems
 from .recipe.config import Config
 from .terminal.console import Console
 
 
-def open_data(path: Path, layer: str | None, transpose: bool) -> Source:
-    """The source of the counts. Errors: 66 where there is no such file, 65 where it holds none."""
-    if not path.exists():
-        raise InputMissing(f"{path}: no such file or directory; give the count matrix to read")
-    return readers.open_source(path, layer, transpose)
+def open_data(paths: Sequence[Path], layer: str | None, transpose: bool) -> Source:
+    """The source of the counts, of several inputs their union. Errors: 66 for a file that is not there, 65 for one
+    that holds no counts."""
+    for path in paths:
+        if not path.exists():
+            raise InputMissing(f"{path}: no such file or directory; give the count matrix to read")
+    labels = stems(paths)
+    sources = [readers.open_source(path, layer, transpose) for path in paths]
+    return sources[0] if len(sources) == 1 else joined(sources, labels)
 
 
 def selection(config: Config) -> Selection:
@@ -25,13 +34,13 @@ def selection(config: Config) -> Selection:
     return Selection(d.where, d.min_cells, d.min_counts, d.gene_coverage, d.genes, d.library_size)
 
 
-def read(path: Path, config: Config, transpose: bool, console: Console) -> CountData:
+def read(paths: Sequence[Path], config: Config, transpose: bool, console: Console) -> CountData:
     """Checked and selected counts; notices and warnings go to the console."""
-    counts = CountData.build(open_data(path, config.data.layer, transpose), selection(config))
+    counts = CountData.build(open_data(paths, config.data.layer, transpose), selection(config))
+    doubts = design.doubts(counts, config.dataset_key, config.data.library_size)
+    counts = replace(counts, warnings=counts.warnings | doubts)
     for notice in counts.notices:
         console.notice(notice)
     for warning in counts.warnings.values():
         console.warning(warning)
-    if config.dataset_key is not None:
-        counts.labels(config.dataset_key, complete=True)
     return counts

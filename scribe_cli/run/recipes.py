@@ -45,8 +45,8 @@ def check(asked: RecipeOptions, console: Console) -> str:
     return f"{about}; {asked.data}: {counts.n_cells:,} cells x {counts.n_genes:,} genes to fit"
 
 
-def explain(asked: RecipeOptions, console: Console) -> str:
-    """Equations, the table of sites, the lanes; with data, the sizes of all sites."""
+def explain(asked: RecipeOptions, console: Console) -> tuple[str, Table, str]:
+    """Equations, the table of sites, the way the likelihood is summed; with data, the sizes of all sites."""
     config = recipes.load(asked.recipe, asked.overrides)
     spec = config.resolve()
     sizes = None
@@ -55,7 +55,18 @@ def explain(asked: RecipeOptions, console: Console) -> str:
         sizes = {CELL: counts.n_cells, GENE: counts.n_genes}
     from ..core.model import explain as explaining
 
-    return explaining.text(explaining.explain(spec, sizes))
+    found = explaining.explain(spec, sizes)
+    shapes = [() if sizes is None else (" x ".join(map(str, site.shape)) or "1",) for site in found.sites]
+    rows = [
+        (site.site, " x ".join(site.axes) or "one", *shape, site.coordinate)
+        for site, shape in zip(found.sites, shapes, strict=True)
+    ]
+    columns = ("sampled", "axes", "coordinate") if sizes is None else ("sampled", "axes", "shape", "coordinate")
+    return "\n".join(found.equations), Table(columns, rows), f"likelihood: {_ways(*found.lanes)}"
+
+
+def _ways(cheapest: str, *others: str) -> str:
+    return f"{cheapest}, exact" + (f" (slower ways to the same number: {', '.join(others)})" if others else "")
 
 
 def _read(asked: RecipeOptions, config: recipes.Config, console: Console):
@@ -63,7 +74,7 @@ def _read(asked: RecipeOptions, config: recipes.Config, console: Console):
 
     device.start(asked.machine)
     with console.phase("read"):
-        return reading.read(asked.data, config, asked.transpose, console)
+        return reading.read((asked.data,), config, asked.transpose, console)
 
 
 def starter() -> str:

@@ -110,7 +110,7 @@ class Result:
 
         return redraw.counts(self.stored, n, (self if genes is None else self[genes]).at)
 
-    def log_likelihood(self, adata: anndata.AnnData | str | os.PathLike, by: str = "total") -> float | np.ndarray:
+    def log_likelihood(self, adata: memory_input.Data, by: str = "total") -> float | np.ndarray:
         """The log-likelihood of data at the MAP: "total", by "cell" (cells,) or "gene" (genes,), in the data's order.
 
         The data are read as those of the fit were (layer, selection); cells are matched by name where the model has
@@ -122,8 +122,8 @@ class Result:
 
         genes = None if self.at is None else tuple(self.genes)
         console = Console(quiet=True)
-        with memory_input.as_path(adata, console.notice) as path:
-            scores, _ = score.scored(ScoreOptions(path, by, fit=self.path, genes=genes), console)
+        with memory_input.as_paths(adata, console.notice) as paths:
+            scores, _ = score.scored(ScoreOptions(paths, by, fit=self.path, genes=genes), console)
         return {"total": scores.total, "cell": np.asarray(scores.cell), "gene": np.asarray(scores.gene)}[by]
 
     def summary(self, descriptive_names: bool = False) -> pandas.DataFrame:

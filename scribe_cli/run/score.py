@@ -43,7 +43,7 @@ def _at_params(asked: ScoreOptions, console: Console):
     from ..core.analysis import parameters
     from ..data.facts import facts_of
 
-    recipe = config.load(asked.recipe, asked.overrides)
+    recipe = config.load(asked.recipe, asked.overrides, several=len(asked.data) > 1)
     spec = recipe.resolve()
     given = params.read(asked.params)
     with console.phase("read"):

@@ -110,7 +110,7 @@ def _like(asked: SimulateOptions, config: Config, spec: ModelSpec, console: Cons
     from ..data.facts import facts_of
 
     with console.phase("read"):
-        counts = reading.read(asked.like, config, asked.transpose, console)
+        counts = reading.read((asked.like,), config, asked.transpose, console)
     obs, var = (pd.DataFrame(index=pd.Index(n, dtype=object)) for n in (counts.cell_names, counts.gene_names))
     obs[LIBRARY_SIZE] = counts.library
     if config.dataset_key is not None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from ...io import manifest, staging
 from ...io.schema import FIT
 from .. import record
-from ..options import FitOptions
+from ..options import FitOptions, stems
 from ..recipe import resolved
 from ..recipe.config import Config
 
@@ -21,9 +21,11 @@ STATUS = "status.json"
 class Input:
     """What is remembered of an input, so that unchanged files are not read again.
 
-    stamps: size, time and inode of its files; layer and transpose: how it was read; digest: of its content.
+    names: what the inputs are called; stamps: size, time and inode of their files; layer and transpose: how they were
+    read; digest: of their content.
     """
 
+    names: list[str]
     stamps: list[list[int]]
     layer: str | None
     transpose: bool
@@ -45,7 +47,7 @@ def remembered(asked: FitOptions, config: Config) -> Input | None:
     """The input of the run that OUT tells of, if it is this one, unchanged."""
     try:
         kept = Input(**json.loads((asked.output / STATUS).read_text())["input"])
-        same = kept.stamps == manifest.stamps([asked.data]) and kept.stamps != []
+        same = kept.stamps == manifest.stamps(asked.data) and kept.stamps != [] and kept.names == _names(asked)
     except (OSError, ValueError, KeyError, TypeError):
         return None  # no run, or one that ended before it knew its input
     return kept if same and (kept.layer, kept.transpose) == (config.data.layer, asked.transpose) else None
@@ -60,7 +62,13 @@ def begun(out: Path) -> bool:
 
 
 def seen(asked: FitOptions, config: Config, digest: str, source_format: str) -> Input:
-    return Input(manifest.stamps([asked.data]), config.data.layer, asked.transpose, digest, source_format)
+    stamps = manifest.stamps(asked.data)
+    return Input(_names(asked), stamps, config.data.layer, asked.transpose, digest, source_format)
+
+
+def _names(asked: FitOptions) -> list[str]:
+    """Of several inputs what they are called, which is part of the results; of one it is not."""
+    return stems(asked.data) if len(asked.data) > 1 else []
 
 
 def of(asked: FitOptions, config: Config, data: Input) -> Run:

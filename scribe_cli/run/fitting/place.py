@@ -31,9 +31,10 @@ def refuse(asked: FitOptions) -> None:
         raise UsageError(
             f'--key-added "{asked.key_added}": a key has letters, digits and _ . - and begins with a letter or digit'
         )
-    out, data = asked.output, _real(asked.data)
-    if any(data.is_relative_to(_real(out) / name) for name in ENTRIES):
-        raise UsageError(f"{asked.data}: is in {out} and would be replaced by the results; choose another --output")
+    out = asked.output
+    for data in asked.data:
+        if any(_real(data).is_relative_to(_real(out) / name) for name in ENTRIES):
+            raise UsageError(f"{data}: is in {out} and would be replaced by the results; choose another --output")
     try:
         place = next(p for p in (out, *out.absolute().parents) if p.exists())
     except OSError as error:  # a name that no file can have
@@ -82,6 +83,6 @@ def require_room(out: Path, counts: CountData, config: Config) -> None:
     """CannotCreate (73) where the disk of OUT has no room for the draws and the copied input."""
     draws = config.svi.n_samples if config.inference_method == "svi" else config.mcmc.n_samples * config.mcmc.n_chains
     values = draws * 4 * (3 * counts.n_genes + counts.n_cells) if config.output.samples != "none" else 0
-    source = counts.source.path
-    copied = sum(f.stat().st_size for f in ([source] if source.is_file() else source.rglob("*")) if f.is_file())
+    files = (f for path in counts.source.files for f in ([path] if path.is_file() else path.rglob("*")))
+    copied = sum(f.stat().st_size for f in files if f.is_file())
     staging.require_room(out, int(SPARE * (values + 2 * copied)) + SMALL_FILES)

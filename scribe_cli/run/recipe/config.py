@@ -37,6 +37,7 @@ Names = Annotated[list[str], Field(min_length=1)]
 Label = str | bool | int | float
 
 NUMBER, WHOLE, WORD, COLUMN = "a number", "a whole number", "a word", "the name of an obs column"
+INPUTS = "dataset"  # the obs column that names each cell's input where there are several
 FAMILY = "gaussian, horseshoe, neg or null"
 
 
@@ -132,7 +133,7 @@ class Output(Block):
         "all", "all, none or a list of names", "parameters whose draws are stored"
     )
     layers: Literal["auto"] | list[Literal["ppc", "expected", "denoised", "rqr"]] = _key(
-        "auto", "auto, or a list of ppc, expected, denoised, rqr", "layers added; auto: ppc where it is affordable"
+        "auto", "auto, or a list of ppc, expected", "layers added; auto: ppc where it is affordable"
     )
     unconstrained: bool = _key(False, "true or false", "store the draws in the unconstrained coordinates too")
     ppc_samples: Whole = _key(200, f"{WHOLE} from 2", "draws of the parameters behind the predictive tables", ge=2)
@@ -188,7 +189,7 @@ class Config(Block):
         "a mapping like {organism: human, mu: [0, 3]}",
         "organism: human, mouse, yeast or ecoli; capture_efficiency: [log_M0, sigma_M]; PARAMETER: [hyperparameters]",
     )
-    inference_method: Literal["svi", "mcmc", "vae"] = _key("svi", "svi, mcmc or vae", "how the posterior is found")
+    inference_method: Literal["svi", "mcmc", "vae"] = _key("svi", "svi or mcmc", "how the posterior is found")
     svi: Svi = _key(Svi(), "a block of keys", Svi.__doc__)
     mcmc: Mcmc = _key(Mcmc(), "a block of keys", Mcmc.__doc__)
     vae: Vae = _key(Vae(), "a block of keys", Vae.__doc__)
@@ -250,9 +251,12 @@ SHAPE = _shape(Config)
 EXPECTED = {key: (field.title, _default(field)) for key, field in FIELDS.items()}
 
 
-def load(recipe: str | Path | Mapping[str, Any], overrides: Mapping[str, Any] | None = None) -> Config:
+def load(
+    recipe: str | Path | Mapping[str, Any], overrides: Mapping[str, Any] | None = None, several: bool = False
+) -> Config:
     """A recipe: a path, a bundled name or a mapping, with `overrides` ({dotted key: value}) on top.
 
+    several: it is for several inputs, which are the datasets unless dataset_key names others.
     Raises BadRecipe (78) for what the schema refuses, InputMissing (66) where a file is missing. Combinations are
     checked by `Config.resolve`.
     """
@@ -262,6 +266,8 @@ def load(recipe: str | Path | Mapping[str, Any], overrides: Mapping[str, Any] | 
     except ValidationError as error:
         raise wording.refusal(error.errors(), source, tree, SHAPE, EXPECTED) from None
     config._source = source
+    if several and config.dataset_key is None:
+        return load(recipe, {**(overrides or {}), "dataset_key": INPUTS})
     return config
 
 
