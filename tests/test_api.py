@@ -373,7 +373,7 @@ def test_chains_give_their_own_draws(tmp_path):
     np.testing.assert_allclose(every["mu"], np.exp(draws["mu_unconstrained"].reshape(20, 5)), rtol=1e-6)
     np.testing.assert_allclose(found.get_posterior_samples(3)["r"], every["r"][[0, 10, 19]], rtol=1e-12)
     assert found.get_ppc_samples(2, genes="g1").shape == (2, 7, 1)
-    with pytest.raises(UsageError, match="hold 20 draws"):
+    with pytest.raises(BadRecipe, match="hold 20 draws.*mcmc.n_samples"):
         found.get_posterior_samples(21)
     with pytest.raises(UsageError, match="get_posterior_samples"):
         found.get_distributions()

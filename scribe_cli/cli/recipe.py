@@ -47,7 +47,10 @@ def show(console: Console, name: str) -> None:
 @options.speech
 @click.pass_obj
 def check(console: Console, recipe: str, **given) -> None:
-    """Whether a recipe is one, with the line of what is wrong; with --data, for those data."""
+    """What is wrong in a recipe, with its line.
+
+    With --data: whether those data can be fitted with it.
+    """
     from ..run import recipes as verb
 
     console.result(verb.check(_asked(recipe, **given), console))
@@ -62,10 +65,16 @@ def check(console: Console, recipe: str, **given) -> None:
 @options.speech
 @click.pass_obj
 def explain(console: Console, recipe: str, **given) -> None:
-    """The model of a recipe: its equations and a table of what is sampled."""
+    """The model of a recipe, written out.
+
+    Its equations, a table of what is sampled, and how the likelihood is summed; with --data the sizes too.
+    """
     from ..run import recipes as verb
 
-    console.result(verb.explain(_asked(recipe, **given), console).rstrip("\n"))
+    equations, sites, likelihood = verb.explain(_asked(recipe, **given), console)
+    console.result(f"{equations}\n")
+    deliver([sites], "table", None, console)
+    console.result(f"\n{likelihood}")
 
 
 @command.command()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -101,9 +102,18 @@ def _heading(stored: StoredFit) -> Table:
         ("data", f"{len(stored.coords[CELL]):,} cells x {len(stored.coords[GENE]):,} genes"),
         ("method", f"{stored.method}, {stored.n_draws:,} draws stored; MAP: {MAP_KINDS[stored.map_kind]}"),
         ("converged", "yes" if metrics["converged"] else "no"),
+        ("genes", _standing(stored)),
         ("warnings", f"{', '.join(warned)} (their texts are in run.log)" if warned else "none"),
     ]
     return Table(("fit", str(stored.out)), rows)
+
+
+def _standing(stored: StoredFit) -> str:
+    """How many genes are ok, and of each reason against one how many it meets."""
+    reasons = stored.group("gene_columns")["reason"].tolist()
+    met = Counter(reason for text in reasons if text for reason in text.split(";"))
+    against = ", ".join(f"{n:,} {reason}" for reason, n in met.most_common())
+    return f"{reasons.count(''):,} of {len(reasons):,} ok" + (f"; {against} ({stored.record.key}_reason in var)" if against else "")
 
 
 def _globals(parameters: Sequence[Elements]) -> list[Table]:
@@ -118,9 +128,9 @@ def _digest(axis: str, parameters: Sequence[Elements]) -> list[Table]:
     labels = _used(parameters, (COMPONENT, DATASET))
     spread = [row for p in parameters for row in _spread(p, labels)]
     extremes = [row for p in parameters if p.sampled for row in _extremes(p, (*labels, axis))]
-    kind = axis.capitalize()
+    kind, number = axis.capitalize(), len(set(parameters[0].labels[axis]))
     return [
-        Table(("parameter", *labels, f"{axis}s", *SPREAD), spread, f"{kind} parameters, the MAP over {axis}s"),
+        Table(("parameter", *labels, *SPREAD), spread, f"{kind} parameters, the MAP over {number:,} {axis}s"),
         Table(("parameter", "extreme", *labels, axis, *SHOWN), extremes, f"{kind} parameters, the extremes"),
     ]
 
@@ -131,13 +141,13 @@ def _spread(p: Elements, labels: Sequence[str]) -> Iterator[tuple]:
     for key in dict.fromkeys(keys):
         mine = np.flatnonzero([k == key for k in keys])
         quantiles = np.quantile(p.statistics["map"][mine], list(SPREAD.values()))
-        yield (p.name, *(p.label(a, mine[0]) for a in labels), len(mine), *quantiles)
+        yield (p.name, *(p.label(a, mine[0]) for a in labels), *quantiles)
 
 
 def _extremes(p: Elements, labels: Sequence[str]) -> Iterator[tuple]:
     """The elements with the largest and smallest MAP, and those with the widest interval."""
     value = p.statistics["map"]
-    for extreme, order in (("largest", -value), ("smallest", value), ("most uncertain", -p.width)):
+    for extreme, order in (("largest", -value), ("smallest", value), ("uncertain", -p.width)):
         for i in np.argsort(order, kind="stable")[:EXTREMES]:
             yield (p.name, extreme, *_row(p, i, labels, SHOWN))
 

@@ -19,13 +19,16 @@ from .spec import ModelSpec, ParamSpec, Prior
 
 INDEX = {COMPONENT: "k", DATASET: "d", CELL: "c", GENE: "g", LATENT: "l"}
 
-# families that are laws of the value; the others are laws of theta
-OF_VALUE = {
+# families as laws are written; of the others the name and the arguments
+LAWS = {
+    "normal": "Normal({loc}, {scale})",
     "beta": "Beta({a}, {b})",
     "beta_prime": "BetaPrime({a}, {b})",
     "dirichlet": "Dirichlet({a})",
     "library_size": "Normal({log_M0} - {log_library}, {sigma_M}) truncated to >= 0",
 }
+# laws of the value; the others are laws of theta
+OF_VALUE = ("beta", "beta_prime", "dirichlet", "library_size")
 
 
 @dataclass(frozen=True)
@@ -53,21 +56,6 @@ def explain(spec: ModelSpec, sizes: Mapping[str, int] | None = None) -> Explanat
     return Explanation((*_equations(spec), *map(_prior_line, spec.params)), _sites(spec, sizes), lanes)
 
 
-def text(explanation: Explanation) -> str:
-    """For a terminal: equations, then the table of sites, then the lanes."""
-    head = ("site", "axes", "shape", "coordinate", "prior")
-    rows = [head, *(map(_cells, explanation.sites))]
-    widths = [max(len(row[i]) for row in rows) for i in range(len(head))]
-    table = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-    lanes = f"likelihood: {explanation.lanes[0]} (exact, the cheapest of {', '.join(explanation.lanes)})"
-    return "\n".join([*explanation.equations, "", *table, "", lanes]) + "\n"
-
-
-def _cells(row: SiteRow) -> tuple[str, ...]:
-    shape = "" if row.shape is None else " x ".join(map(str, row.shape)) or "1"
-    return row.site, " x ".join(row.axes) or "one", shape, row.coordinate, row.prior
-
-
 def _symbol(name: str, axes: Axes) -> str:
     index = "".join(INDEX[axis] for axis in ORDER if axis in axes)
     return f"{NAMES[name].symbol if name in NAMES else name}{'_' if index else ''}{index}"
@@ -93,11 +81,11 @@ def _equations(spec: ModelSpec) -> list[str]:
         symbols[thinned] = hat
         if spec.capture != "p_capture":
             lines.append(f"{_symbol(spec.capture, (CELL,))} = {COORDINATES[spec.capture].text.replace('nu', nu)}")
-    law = f"{spec.kernel}({', '.join(symbols.values())})"
+    law = f"{kernel.symbol}({', '.join(symbols.values())})"
     if spec.gated:
         gate = _symbol("gate", spec["gate"].axes)
-        law = f"{gate} [u = 0] + (1 - {gate}) {law}"
-    return [f"u_cg ~ {law}", *lines]
+        law = f"{gate} delta_0 + (1 - {gate}) {law}"
+    return [f"u_cg ~ {law}", kernel.equation, *lines]
 
 
 def _with_axes(formula: str, spec: ModelSpec, inputs: tuple[str, ...]) -> str:
@@ -117,8 +105,8 @@ def _prior_line(param: ParamSpec) -> str:
 def _law(prior: Prior) -> str:
     """Family(arguments), and of a hierarchy what it is over and around."""
     words = {k: f"{v}_{INDEX[ARRAY_AXIS[v]]}" if isinstance(v, str) else f"{v:.6g}" for k, v in prior.args.items()}
-    if prior.family in OF_VALUE and prior.base is None:
-        return OF_VALUE[prior.family].format(**words)
+    if prior.family in LAWS and prior.base is None:
+        return LAWS[prior.family].format(**words)
     law = f"{prior.family}({', '.join(f'{k} {v}' for k, v in words.items())})"
     law += f" over {prior.over}" if prior.over else ""
     return law + (f" around {_law(prior.base)}" if prior.base else "")

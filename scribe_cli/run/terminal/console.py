@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
 import sys
 import time
 from collections.abc import Iterator
@@ -29,6 +30,11 @@ class Console:
         self._unrecorded: list[tuple] = []
         self._phase: Phase | None = None
         self._bar: Bar | None = None
+
+    @property
+    def width(self) -> int | None:
+        """Characters in a line of results: the terminal's, None where stdout is none."""
+        return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
 
     def result(self, text: str) -> None:
         """One line, or block of lines, of the result."""
@@ -128,7 +134,7 @@ class Console:
         sys.stderr.flush()
 
     def _on_terminal(self) -> bool:
-        return not self.quiet and sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
+        return not self.quiet and sys.stderr.isatty() and os.environ.get("TERM") not in ("dumb", "unknown")
 
 
 class _Details(logging.Handler):

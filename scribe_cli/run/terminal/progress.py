@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 import time
 
+BAR_WIDTH = 16  # characters: what it stands beside fits into 80
+
 
 class Phase:
     """The state of one phase: step of total, loss (smoothed by who reports it), time spent and left."""
@@ -68,8 +70,10 @@ class Bar:
     def __init__(self, name: str):
         from rich.console import Console as Terminal
         from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+        from rich.table import Column
 
-        columns = (SpinnerColumn(), BarColumn(), TextColumn("{task.description}", markup=False), TimeElapsedColumn())
+        in_one_line = TextColumn("{task.description}", markup=False, table_column=Column(no_wrap=True))
+        columns = (SpinnerColumn(), BarColumn(BAR_WIDTH), in_one_line, TimeElapsedColumn())
         self._bar = Progress(*columns, console=Terminal(stderr=True), transient=True, redirect_stdout=False)
         self._task = self._bar.add_task(name, total=None)
         self._bar.start()

@@ -8,6 +8,7 @@ import itertools
 import json
 import math
 import os
+import textwrap
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from numbers import Integral, Real
@@ -16,6 +17,8 @@ from pathlib import Path
 from ...errors import CannotCreate
 from .console import Console
 
+GAP = "  "
+NARROWEST = 20  # characters of a column of text
 
 @dataclass(frozen=True)
 class Table:
@@ -34,18 +37,28 @@ def format_of(path: Path) -> str:
     return {".csv": "csv", ".json": "json"}.get(path.suffix, "tsv")
 
 
-def lines(table: Table, form: str) -> Iterator[str]:
-    """The table's text, line by line."""
+def lines(table: Table, form: str, width: int | None = None) -> Iterator[str]:
+    """The table's text, line by line; the aligned form within `width` characters (None: any)."""
     if form == "table":
-        return _aligned(table)
+        return _aligned(table, width)
     if form == "json":
         return _json(table)
     return _separated(table, "," if form == "csv" else "\t")
 
 
+def refuse_unwritable(path: Path) -> None:
+    """What can be known before the work: that a file cannot be put at `path`. Errors: 73."""
+    if path.is_dir():
+        raise CannotCreate(f"-o {path}: is a directory; name a file in it")
+    if not path.parent.is_dir():
+        raise CannotCreate(f"-o {path}: cannot be written (no folder {path.parent}); make it, or name a file elsewhere")
+    if not os.access(path if path.exists() and not path.is_file() else path.parent, os.W_OK):
+        raise CannotCreate(f"-o {path}: cannot be written (permission denied); name a file in a folder that is writable")
+
+
 def deliver(tables: Iterable[Table], form: str, path: Path | None, console: Console) -> None:
     """The tables to stdout, or to a file that appears whole. Errors: 73 where it cannot be written."""
-    texts = itertools.chain.from_iterable(_apart(tables, form))
+    texts = itertools.chain.from_iterable(_apart(tables, form, console.width if path is None else None))
     if path is None:
         for line in texts:
             console.result(line)
@@ -61,26 +74,57 @@ def deliver(tables: Iterable[Table], form: str, path: Path | None, console: Cons
         raise CannotCreate(f"-o {path}: cannot be written ({e.strerror}); name a file in a folder that is writable") from e
 
 
-def _apart(tables: Iterable[Table], form: str) -> Iterator[Iterable[str]]:
+def _apart(tables: Iterable[Table], form: str, width: int | None) -> Iterator[Iterable[str]]:
     """Each table's lines, with an empty line between aligned ones."""
     for i, table in enumerate(tables):
         if i and form == "table":
             yield [""]
-        yield lines(table, form)
+        yield lines(table, form, width)
 
 
-def _aligned(table: Table) -> Iterator[str]:
-    """For reading: columns padded, numbers to 4 significant digits and on the right."""
+def _aligned(table: Table, width: int | None) -> Iterator[str]:
+    """For reading: columns padded, numbers to 4 significant digits and on the right.
+
+    What is wider than `width` is folded: text in the last column within it, numbers into blocks of columns below one
+    another, each with the labels that stand first.
+    """
     rows = list(table.rows)
     right = [all(isinstance(value, Real) for value in column) for column in zip(*rows, strict=True)]
     right = right or [False] * len(table.columns)
     texts = [table.columns, *(tuple(map(_short, row)) for row in rows)]
     widths = [max(map(len, column)) for column in zip(*texts, strict=True)]
+    if width is not None and not right[-1]:
+        before = sum(widths[:-1]) + len(GAP) * (len(widths) - 1)
+        texts = [line for row in texts for line in _wrapped(row, max(width - before, NARROWEST))]
     if table.title:
         yield table.title
-    for row in texts:
-        padded = (t.rjust(w) if r else t.ljust(w) for t, w, r in zip(row, widths, right, strict=True))
-        yield "  ".join(padded).rstrip()
+    for i, block in enumerate(_blocks(widths, right, width)):
+        if i:
+            yield ""
+        for row in texts:
+            yield GAP.join(row[c].rjust(widths[c]) if right[c] else row[c].ljust(widths[c]) for c in block).rstrip()
+
+
+def _wrapped(row: tuple[str, ...], room: int) -> Iterator[tuple[str, ...]]:
+    """A row with the text of its last column in lines of at most `room` characters."""
+    first, *rest = textwrap.wrap(row[-1], room, break_long_words=False, break_on_hyphens=False) or [""]
+    yield (*row[:-1], first)
+    yield from ((*[""] * (len(row) - 1), line) for line in rest)
+
+
+def _blocks(widths: list[int], right: list[bool], width: int | None) -> Iterator[list[int]]:
+    """The columns of each block; a block has one column of numbers at least."""
+    labels = [*itertools.takewhile(lambda c: not right[c], range(len(widths)))]
+    if width is None or len(labels) == len(widths):
+        yield list(range(len(widths)))
+        return
+    block = labels
+    for c in range(len(labels), len(widths)):
+        if len(block) > len(labels) and sum(widths[b] + len(GAP) for b in block) + widths[c] > width:
+            yield block
+            block = labels
+        block = [*block, c]
+    yield block
 
 
 def _separated(table: Table, separator: str) -> Iterator[str]:
@@ -97,7 +141,8 @@ def _json(table: Table) -> Iterator[str]:
 
 
 def _short(value: object) -> str:
-    return f"{value:.4g}" if isinstance(value, Real) and not isinstance(value, Integral) else str(value)
+    is_number = isinstance(value, Real) and not isinstance(value, Integral)
+    return f"{value:#.4g}".removesuffix(".") if is_number else str(value)
 
 
 def _exact(value: object) -> str:
