@@ -48,12 +48,19 @@ def checked(raw: csr_array, first_row: int, place: str) -> tuple[Findings, csr_a
     bad = np.bincount(kind[kind > 0], minlength=len(KINDS) + 1)[1:] if kind.any() else np.zeros(len(KINDS), int)
     rounded = int(np.count_nonzero((raw.data != whole) & (kind == 0)))
     findings = Findings(raw.nnz, rounded, tuple(map(int, bad)), _first(raw, kind, first_row))
-    counts = csr_array((whole.astype(np.int32), raw.indices, raw.indptr), shape=raw.shape)
+    index = index_type(raw.nnz)
+    places = (raw.indices.astype(index, copy=False), raw.indptr.astype(index, copy=False))
+    counts = csr_array((whole.astype(np.int32), *places), shape=raw.shape)
     counts.has_canonical_format = findings.ok
     if not counts.data.all():
         counts = counts.copy()  # the indices are the source's, and what follows works in place
         counts.eliminate_zeros()
     return findings, counts
+
+
+def index_type(nnz: int) -> type:
+    """Of indices and pointers, which SciPy wants equally wide."""
+    return np.int32 if nnz < LIMIT else np.int64
 
 
 def _integers(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
-from scipy.sparse import csr_array, vstack
+from scipy.sparse import csr_array
 
 from ..errors import BadData
 from . import checks, digest, names, statistics
@@ -44,7 +44,12 @@ class CountData:
         _refuse_without(source)
         fitted_cells = cell_mask(source.obs, selection.where, str(source.path))
         scan = _scan(source, fitted_cells)
-        genes, csr = _selected(source, selection, scan.csr)
+        genes = gene_map(selection, source.gene_names, scan.genes.total, scan.genes.cells, str(source.path))
+        csr = _stacked(scan.parts, genes)
+        if csr.nnz == 0:
+            raise BadData(
+                f"{source.place}: every count of the selected cells and genes is zero; select more (block data)"
+            )
         cell_names, gene_names = names.unique(source.cell_names), names.unique(source.gene_names)
         fitted_names = gene_names[genes.fitted]
         if genes.pooled:
@@ -92,12 +97,15 @@ class CountData:
     @property
     def empty_genes(self) -> np.ndarray:
         """(G,) whether a gene has no count."""
-        return np.bincount(self.csr.indices, minlength=self.n_genes) == 0
+        seen = np.zeros(self.n_genes, bool)
+        seen[self.csr.indices] = True
+        return ~seen
 
     @property
     def total(self) -> np.ndarray:
         """L_c, (C,) int64: counts of each cell over the fitted genes."""
-        return np.asarray(self.csr.sum(axis=1, dtype=np.int64)).ravel()
+        # by chunks: SciPy's sum makes an int64 copy of the counts
+        return np.concatenate([chunk.sum(axis=1, dtype=np.int64) for _, chunk in self.chunks()])
 
     def chunks(self) -> Iterator[tuple[int, csr_array]]:
         """(first row, counts) of each block of the fitted matrix's plan: what statistics are collected from."""
@@ -128,12 +136,14 @@ class CountData:
 
 @dataclass(frozen=True)
 class _Scan:
-    """One pass over an input: findings, digest sum, library (all cells,), counts of the fitted cells, all genes."""
+    """One pass over an input: findings, digest sum, library (all cells,); of the fitted cells the totals of all genes
+    and the counts, in parts."""
 
     findings: checks.Findings
     digest: int
     library: np.ndarray
-    csr: csr_array
+    genes: statistics.GeneTotals
+    parts: list[csr_array]
 
 
 def _refuse_without(source: Source) -> None:
@@ -146,7 +156,9 @@ def _refuse_without(source: Source) -> None:
 
 
 def _scan(source: Source, fitted_cells: np.ndarray) -> _Scan:
-    findings, total, library, kept = checks.Findings(), 0, [], []
+    findings, total, library, parts = checks.Findings(), 0, [], []
+    totals = statistics.gene_totals(source.shape[1])
+    genes = totals.empty()
     for start, raw in source.chunks():
         found, counts = checks.checked(raw, start, source.place)
         findings = findings.merge(found)
@@ -155,7 +167,8 @@ def _scan(source: Source, fitted_cells: np.ndarray) -> _Scan:
         total = digest.merged(total, digest.mixed(counts, start))
         library.append(np.asarray(counts.sum(axis=1, dtype=np.int64)).ravel())
         mask = fitted_cells[start : start + counts.shape[0]]
-        kept.append(counts if mask.all() else counts[mask])
+        parts.append(counts if mask.all() else counts[mask])
+        genes = totals.add(genes, parts[-1], start)
     if not findings.ok:
         checks.refuse(source, findings)
     library = np.concatenate(library)
@@ -166,23 +179,47 @@ def _scan(source: Source, fitted_cells: np.ndarray) -> _Scan:
     if library.max() >= checks.LIMIT:
         cell = source.cell_names[library.argmax()]
         raise BadData(f'{source.place}: cell "{cell}" has {library.max():,} in all, over 2^31; are these counts?')
-    return _Scan(findings, total, library, kept[0] if len(kept) == 1 else vstack(kept, format="csr"))
+    return _Scan(findings, total, library, genes, parts)
 
 
-def _selected(source: Source, selection: Selection, counts: csr_array) -> tuple[GeneMap, csr_array]:
-    """The genes to fit and the counts of them, the pooled ones summed in the last column."""
-    totals = statistics.collect(statistics.gene_totals(counts.shape[1]), [(0, counts)])
-    genes = gene_map(selection, source.gene_names, totals.total, totals.cells, str(source.path))
-    csr = counts
+def _stacked(parts: list[csr_array], genes: GeneMap) -> csr_array:
+    """The counts of the genes to fit, the pooled ones summed in the last column.
+
+    `parts` is emptied while it is copied, so that the counts are never in memory twice.
+    """
     if not genes.fitted.all():
-        column = genes.column[counts.indices]
-        keep = column >= 0
-        indptr = np.append(0, np.cumsum(keep))[counts.indptr]
-        csr = csr_array((counts.data[keep], column[keep], indptr), shape=(counts.shape[0], genes.n_columns))
-        csr.sum_duplicates()
-    if csr.nnz == 0:
-        raise BadData(f"{source.place}: every count of the selected cells and genes is zero; select more (block data)")
-    return genes, csr
+        for i, part in enumerate(parts):
+            parts[i] = _picked(part, genes)
+    if len(parts) == 1:
+        return parts.pop()
+    nnz = sum(part.nnz for part in parts)
+    indptr = np.append(0, np.cumsum(np.concatenate([np.diff(part.indptr) for part in parts], dtype=np.int64)))
+    data = np.empty(nnz, np.int32)
+    indices = np.empty(nnz, checks.index_type(nnz))
+    at = 0
+    for part in _taken(parts):
+        data[at : at + part.nnz], indices[at : at + part.nnz] = part.data, part.indices
+        at += part.nnz
+    csr = csr_array((data, indices, indptr.astype(indices.dtype)), shape=(len(indptr) - 1, genes.n_columns))
+    csr.has_canonical_format = True
+    return csr
+
+
+def _taken(parts: list[csr_array]) -> Iterator[csr_array]:
+    """The parts in order, each forgotten once the next is asked for."""
+    parts.reverse()
+    while parts:
+        yield parts.pop()
+
+
+def _picked(counts: csr_array, genes: GeneMap) -> csr_array:
+    column = genes.column[counts.indices]
+    keep = column >= 0
+    indptr = np.append(0, np.cumsum(keep))[counts.indptr]
+    indices, indptr = (x.astype(counts.indices.dtype) for x in (column[keep], indptr))
+    csr = csr_array((counts.data[keep], indices, indptr), shape=(counts.shape[0], genes.n_columns))
+    csr.sum_duplicates()
+    return csr
 
 
 def _library_column(source: Source, name: str) -> np.ndarray:
@@ -202,14 +239,15 @@ def _notices(scan: _Scan, csr: csr_array, genes: GeneMap, fitted_cells: np.ndarr
     cells_left, genes_left = int((~fitted_cells).sum()), int((genes.column < 0).sum())
     pooled = len(genes.column) - int(genes.fitted.sum()) - genes_left
     empty_cells = int((np.diff(csr.indptr) == 0).sum())
-    empty_genes = int((np.bincount(csr.indices, minlength=csr.shape[1]) == 0).sum())
+    seen = np.zeros(csr.shape[1], bool)
+    seen[csr.indices] = True
     said = (
         ("values within 1e-3 of an integer, rounded to it", scan.findings.rounded),
         ("cells not fitted (data.where)", cells_left),
         ("genes not fitted (data.genes, min_cells, min_counts)", genes_left),
         (f"genes pooled into {OTHER} (data.gene_coverage)", pooled),
         ("fitted cells without a count in the fitted genes, kept", empty_cells),
-        ("fitted genes without a count, kept", empty_genes),
+        ("fitted genes without a count, kept", int((~seen).sum())),
     )
     return [f"{text}: {n:,}" for text, n in said if n]
 
