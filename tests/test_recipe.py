@@ -12,11 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scribe_cli.core.model.refusals import NOT_YET
 from scribe_cli.errors import BadRecipe, InputMissing
 from scribe_cli.run.recipe import config, overrides, recipe_file, yaml12
 from scribe_cli.run.recipe.resolved import resolved, resolved_text
-from scribe_cli.run.recipe.starter import starter
 
 
 @pytest.fixture
@@ -315,7 +313,7 @@ def test_the_resolved_recipe_is_complete_and_says_where_values_are_from(load):
     assert set(config.FIELDS) <= keys
 
 
-# ---------------------------------------------------------------- schema, starter, bundled recipes
+# ---------------------------------------------------------------- schema, bundled recipes
 
 
 @pytest.mark.parametrize("key", config.FIELDS)
@@ -331,19 +329,19 @@ def test_schema():
     assert {"canonical", "odds_ratio", "fano"} <= set(found["properties"]["parameterization"]["anyOf"][0]["enum"])
 
 
-def test_starter(load):
-    text = starter()
-    found = load(text)
-    assert found.given() == {"model": "nbvcp"} and found.resolve().capture == "p_capture"
-    body = text.split("\n\n", 1)[1]
-    uncommented = "\n".join(
-        line.replace("# ", "", 1) if line.lstrip().startswith("# ") and ": " in line else line
-        for line in body.splitlines()
-    )
-    everything = load(uncommented)
-    assert everything.given() == {"model": "nbvcp"}
-    shown = {".".join(path) for path in everything.source.document.keys}
-    assert {key for key in config.FIELDS if not any(key == k or key.startswith(f"{k}.") for k in NOT_YET)} == shown
+@pytest.mark.parametrize(
+    "key, names", [("output.layers", ["ppc", "expected", "ppc"]), ("output.samples", ["mu", "mu"]), ("data.genes", ["A", "B", "A"])]
+)
+def test_a_name_that_stands_twice_is_refused(key, names):
+    with pytest.raises(BadRecipe, match=rf"^command line: {key}: {names[0]} stands twice; leave one out$"):
+        config.load("nbvcp", {key: names})
+    config.load("nbvcp", {key: names[:1]})
+
+
+def test_an_error_names_what_went_before_the_recipe():
+    for given in ({"svi.n_stps": 1}, {"svi.n_steps": "x"}, {"model.name": 1}, {"zero_inflation_prior": "neg"}):
+        with pytest.raises(BadRecipe, match=r"^argument: "):
+            config.load("nbvcp", given, above="argument").resolve()
 
 
 @pytest.mark.parametrize("name", ["nbdm", "nbvcp", "zinb", "zinbvcp"])

@@ -60,6 +60,7 @@ MODEL_RULES = (
     Rule("priors.capture_efficiency", lambda a: a.shorthand.capture, NO_CAPTURE, CAPTURE_FIX),
     Rule("priors.p_capture", lambda a: a.shorthand.capture, NO_CAPTURE, CAPTURE_FIX),
     Rule("priors.phi_capture", lambda a: a.shorthand.capture, NO_CAPTURE, CAPTURE_FIX),
+    Rule("priors.gate", samples("gate"), NO_GATE, GATE_FIX),
     Rule(
         "priors.capture_efficiency",
         none_of("priors.organism"),

@@ -102,7 +102,7 @@ def _check_prior_names(asked: Asked) -> None:
             close = did_you_mean(name, [*asked.names, "organism", "capture_efficiency"])
             raise BadRecipe(
                 f"{key}: {asked.shorthand.name} with {asked.parameterization.name} samples no {name}{close}; "
-                f"it samples {listed(asked.names)}",
+                f"name one of {listed(asked.names)}, or remove {key}",
                 key=key,
             )
 

@@ -8,6 +8,7 @@ from ...core import registry
 from ...data.source import Source
 from ...errors import BadData, InputMissing, IOFailure
 from ._foreign import description
+from ._names import check_names
 
 
 def open_source(path: str | Path, layer: str | None = None, transpose: bool = False) -> Source:
@@ -26,4 +27,6 @@ def open_source(path: str | Path, layer: str | None = None, transpose: bool = Fa
         raise InputMissing(f"{path}: no such file or directory; give the path of a count matrix") from error
     except OSError as error:
         raise IOFailure(f"{path} cannot be read: {error.strerror or error}") from error
-    return reader.open(path, layer, transpose)
+    source = reader.open(path, layer, transpose)
+    check_names(source)
+    return source

@@ -8,25 +8,55 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pandas as pd
+import zarr
+from anndata._io.specs.registry import IORegistryError
 from anndata.io import read_elem
 
 from ...errors import BadData
 
 
+# what AnnData's own reader raises of a damaged table, by way of h5py, zarr, numpy and pandas
+DAMAGED = (IORegistryError, LookupError, ValueError, TypeError, AttributeError, AssertionError, ArithmeticError)
+REMEDY = "write the file again with anndata"
+
+
 def read_frame(root, key: str, path: Path) -> pd.DataFrame:
     """obs, var or raw/var, of any layout: before 0.7 a record array, categories in uns. BadData if it is no table."""
     if key not in root:
-        raise BadData(f"{path} has no {key}, so no AnnData: cells and genes need names")
+        raise BadData(f"{path} has no {key}, so no AnnData: cells and genes need names; {REMEDY}")
     element = root[key]
+    place = f"{path}: {key}"
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # old layouts warn, and are read all the same
-            old = isinstance(element, h5py.Dataset)
-            frame = _structured(element[()], root) if old else read_elem(element)
-        return plain(frame)
-    except (KeyError, ValueError, TypeError, AttributeError) as error:
-        reason = " ".join(str(error).split())
-        raise BadData(f"{path}: {key} cannot be read as a table ({type(error).__name__}: {reason})") from error
+            if isinstance(element, h5py.Dataset | zarr.Array):
+                return plain(_structured(_records(element, place), root))
+            _check_names(element, place)
+            return plain(read_elem(element))
+    except DAMAGED as error:
+        reason = " ".join(str(error.args[0] if isinstance(error, KeyError) else error).split())
+        raise BadData(f"{place} cannot be read as a table ({type(error).__name__}: {reason}); {REMEDY}") from error
+
+
+def _records(element: h5py.Dataset | zarr.Array, place: str) -> np.ndarray:
+    if element.dtype.names is None or "index" not in element.dtype.names or len(element.shape or ()) != 1:
+        raise BadData(f"{place} cannot be read as a table: it is {element.dtype} without an index; {REMEDY}")
+    return element[()]
+
+
+def _check_names(element: h5py.Group | zarr.Group, place: str) -> None:
+    """BadData unless the names of the index and of the columns are names of what lies in the group."""
+    index, columns = element.attrs.get("_index", "_index"), element.attrs.get("column-order", ())
+    names = [index, *np.ravel(columns).tolist()]
+    for name in names:
+        inside = isinstance(name, str) and not {"", ".", ".."} & set(name.split("/"))
+        if not inside or name not in element:
+            what = "index" if name is index else "column"
+            said = f"there is no {what} {str(name)[:80]!r} in it, as its attributes say"
+            raise BadData(f"{place} cannot be read as a table: {said}; {REMEDY}")
+    values = element[index]
+    if isinstance(values, h5py.Dataset | zarr.Array) and len(values.shape or ()) != 1:
+        raise BadData(f"{place} cannot be read as a table: its index has shape {values.shape}; {REMEDY}")
 
 
 def plain(frame: pd.DataFrame) -> pd.DataFrame:

@@ -6,16 +6,13 @@ from pathlib import Path
 
 from ...data.source import Source
 from ._anndata import Store, is_anndata, open_anndata
-from ._hdf5 import is_hdf5, opened
+from ._hdf5 import opened, recognised
 from ._reader import Reader
 
 
 def recognises(path: Path) -> bool:
-    """An HDF5 file with obs and var. BadData for one that is truncated, whatever it holds."""
-    if not is_hdf5(path):
-        return False
-    with opened(path) as root:
-        return is_anndata(root)
+    """An HDF5 file with obs and var. BadData for one that is damaged or not what it looks like, whatever it holds."""
+    return recognised(path, is_anndata)
 
 
 def open_h5ad(path: Path, layer: str | None, transpose: bool) -> Source:

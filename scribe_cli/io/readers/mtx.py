@@ -3,26 +3,38 @@
 from __future__ import annotations
 
 import csv
-import gzip
-import zlib
+import io
+import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import pandas as pd
 from scipy.sparse import coo_array, csr_array
 
 from ...data.source import InMemory, Source
-from ...errors import BadData, IOFailure, listed
-from ._mtx_names import Names, names_beside
-from ._reader import Reader, head, opened_bytes
+from ...errors import BadData, listed
+from ._elements import only_x
+from ._features import gene_expression
+from ._mtx_names import CELLS, GENES, Names, names_beside
+from ._numbers import whole
+from ._reader import GZIP, Reader, head
+from ._unpacked import unpacked
 
 MAGIC = b"%%MatrixMarket"
 FIELDS = ("integer", "real", "unsigned-integer", "double")
-PART = 2**22  # lines parsed at a time
+COLUMNS = {"row": np.int64, "column": np.int64, "value": np.float64}
+BLOCK = 2**24  # bytes parsed at a time
+LONGEST = 4096  # bytes of a line
+# how pandas says that it drops a fourth field, or casts a number to another
+LOST = (pd.errors.ParserWarning, RuntimeWarning)
+# an entry takes 6 bytes, and gzip packs at most 1,032 to one
+ENTRY_BYTES, PACKING = 6, 1032
+# names made up: 1e6 and 4 an entry (of raw matrices most barcodes are empty)
+FREE_NAMES, NAMES_PER_ENTRY = 2**20, 4
 
 
 @dataclass(frozen=True)
@@ -54,15 +66,14 @@ def open_mtx(path: Path, layer: str | None, transpose: bool) -> Source:
 
     BadData for several matrices, a layer, a header that is none, names that do not fit.
     """
-    if layer not in (None, "X"):
-        raise BadData(f'{path} is a Matrix Market input, which has no layers; leave out --layer "{layer}"')
+    only_x(path, layer, "a Matrix Market input")
     file = _the_one(path)
     header = _header(file)
-    names = names_beside(file)
+    names = _names(path, file, header)
     turned = _turned(file, header.shape, names, transpose)
     cells, genes = header.shape if turned else header.shape[::-1]
     obs, var = names.obs(cells), names.var(genes)
-    keep, notices = names.gene_expression(genes)
+    keep, notices = gene_expression(names.feature_types, genes, "" if names.genes is None else names.genes.file.name)
     if turned and not transpose:
         notices = (f"{file.name} is read as cells x genes: its names files fit only so", *notices)
     rows = InMemory((cells, int(keep.sum())), header.stored, partial(_counts, file, header, turned, keep))
@@ -76,7 +87,7 @@ def open_mtx(path: Path, layer: str | None, transpose: bool) -> Source:
         elements=("X",),
         reopen=lambda name: open_mtx(path, name, transpose),
         transposed=turned,
-        notices=notices,
+        notices=(*names.notices(), *notices),
     )
 
 
@@ -89,24 +100,61 @@ def _the_one(path: Path) -> Path:
     return found[0]
 
 
+def _names(path: Path, file: Path, header: Header) -> Names:
+    """The names beside a file. BadData for a directory that lacks some, and where too many would be made up."""
+    names = names_beside(file, len(_in_folder(file.parent)) == 1).fitting(header.shape)
+    sides = ((names.genes, GENES), (names.cells, CELLS))
+    missing = " and no ".join(f"{kinds[0]}.tsv[.gz]" for side, kinds in sides if side is None)
+    if missing and path.is_dir():
+        raise BadData(
+            f"{path} has no {missing} beside {file.name}; add what is missing, or give the path of {file.name} itself, "
+            "which is read with names made up"
+        )
+    most = FREE_NAMES + NAMES_PER_ENTRY * header.stored
+    if missing and max(header.shape) > most:
+        raise BadData(
+            f"{file}: the header says {header.shape[0]:,} x {header.shape[1]:,} with {header.stored:,} entries, and no "
+            f"{missing} names them; add the names files"
+        )
+    return names
+
+
 def _header(file: Path) -> Header:
-    """The first line and the line of sizes."""
-    with _reading(file), opened_bytes(file) as stream:
+    """The first line and the line of sizes. BadData unless the file can hold what they say."""
+    with unpacked(file) as stream:
         line = stream.readline(1000).decode("latin-1").strip()
         sizes = stream.readline(1_000_000)
         while sizes and (sizes.startswith(b"%") or not sizes.strip()):
             sizes = stream.readline(1_000_000)
     words = line.lower().split()
     if len(words) != 5 or words[3] not in FIELDS or [*words[1:3], words[4]] != ["matrix", "coordinate", "general"]:
-        raise BadData(f'{file}: header "{line}"; "{MAGIC.decode()} matrix coordinate integer general" is needed')
+        raise BadData(
+            f'{file}: header "{line[:100]}"; "{MAGIC.decode()} matrix coordinate integer general" is needed: write all '
+            "entries, each with its value"
+        )
     try:
         rows, columns, stored = (int(n) for n in sizes.split())
     except ValueError as error:
         text = sizes[:60].decode("latin-1").strip()
         raise BadData(f'{file}: the line of sizes is "{text}", not rows, columns and entries; copy it again') from error
-    if min(rows, columns, stored) < 0:
-        raise BadData(f"{file}: the header says {rows} rows, {columns} columns, {stored} entries; none can be negative")
+    _check_sizes(file, rows, columns, stored)
     return Header((rows, columns), stored)
+
+
+def _check_sizes(file: Path, rows: int, columns: int, stored: int) -> None:
+    said = f"{file}: the header says {rows:,} rows, {columns:,} columns, {stored:,} entries"
+    if min(rows, columns, stored) < 0:
+        raise BadData(f"{said}; none can be negative, copy it again")
+    if stored > rows * columns or max(rows, columns) >= 2**31:
+        raise BadData(f"{said}; there is no such matrix, copy it again")
+    size = file.stat().st_size * (PACKING if _packed(file) else 1)
+    if stored * ENTRY_BYTES > size + 1:  # the last line may lack its end
+        raise BadData(f"{said}, which its {file.stat().st_size:,} bytes cannot hold; copy it again")
+
+
+def _packed(file: Path) -> bool:
+    with file.open("rb") as stream:
+        return stream.read(len(GZIP)) == GZIP
 
 
 def _turned(file: Path, shape: tuple[int, int], names: Names, transpose: bool) -> bool:
@@ -130,48 +178,67 @@ def _counts(file: Path, header: Header, turned: bool, keep: np.ndarray) -> csr_a
 
     Not scipy.io.mmread: it takes 1.5 for 1 under `integer`, and 2,5 for 2 anywhere, without a word.
     """
-    with _reading(file), opened_bytes(file) as stream:
+    with unpacked(file) as stream:
         _skip_head(stream)
-        with _lines(stream) as lines:
-            parts = [_part(file, header, part) for part in lines]
+        parts = _parts(file, header, stream)
     row, column, value = (np.concatenate([part[i] for part in parts]) for i in range(3))
     if len(value) != header.stored:
         raise BadData(f"{file}: the header says {header.stored:,} entries, {len(value):,} are there; copy it again")
-    counts = coo_array((_whole(value), (row, column)), shape=header.shape).tocsr()
+    counts = coo_array((whole(value), (row, column)), shape=header.shape).tocsr()
     if counts.nnz != len(value):
         _refuse_repeats(file, row, column)
     return (counts if turned else counts.T.tocsr())[:, keep]
 
 
-def _whole(values: np.ndarray) -> np.ndarray:
-    """As int32 if that is what they are: so they are written to a result."""
-    with np.errstate(invalid="ignore"):
-        whole = values.astype(np.int32)
-    return whole if np.array_equal(whole, values) else values
+def _parts(file: Path, header: Header, stream: BinaryIO) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """Rows, columns and values of the entries, in the order of the file."""
+    try:
+        with warnings.catch_warnings():
+            for told in LOST:
+                warnings.simplefilter("error", told)
+            return [_part(file, header, _lines(block)) for block in _blocks(stream)]
+    except (ValueError, OverflowError, *LOST) as error:
+        reason = " ".join(str(error).split())
+        raise BadData(f"{file}: a line is not row, column and value ({reason}); mend it, or copy it again") from error
 
 
-def _skip_head(stream) -> None:
+def _blocks(stream: BinaryIO) -> Iterator[bytes]:
+    """The body in blocks of whole lines, one at least. ValueError for an endless line, and for a NUL byte, where pandas
+    would end a value."""
+    block = stream.read(BLOCK)
+    while True:
+        rest = stream.readline(LONGEST)
+        if len(rest) == LONGEST:
+            raise ValueError(f"there is one of more than {LONGEST:,} bytes")
+        block += rest
+        if b"\0" in block:
+            raise ValueError("there is a NUL byte")
+        yield block
+        if not (block := stream.read(BLOCK)):
+            return
+
+
+def _skip_head(stream: BinaryIO) -> None:
     """Past the line of sizes; the header is known to be good."""
     line = stream.readline()
     while line.startswith(b"%") or not line.strip():
         line = stream.readline()
 
 
-def _lines(stream):
-    """Row, column, value (from 1) in parts, an iterator to be closed. ValueError on any line that is not just those."""
+def _lines(block: bytes) -> pd.DataFrame:
+    """Row, column, value (from 1) of each line. ValueError on any line that is not just those."""
     return pd.read_csv(
-        stream,
+        io.BytesIO(block or b"\n"),
         sep=r"\s+",
         header=None,
-        names=["row", "column", "value"],
+        names=list(COLUMNS),
         index_col=False,
-        dtype={"row": np.int64, "column": np.int64, "value": np.float64},
+        dtype=COLUMNS,
         keep_default_na=False,
         na_values={"value": ["nan", "NaN", "NAN", "NA"]},
         comment="%",
         quoting=csv.QUOTE_NONE,
         encoding="latin-1",
-        chunksize=PART,
     )
 
 
@@ -194,19 +261,6 @@ def _refuse_repeats(file: Path, row: np.ndarray, column: np.ndarray) -> None:
         f"{file}: {int(twice.sum()):,} entries are given twice, the first at row {row[at] + 1}, "
         f"column {column[at] + 1}; keep one of each"
     )
-
-
-@contextmanager
-def _reading(file: Path) -> Iterator[None]:
-    """What goes wrong below, in our words: a damaged gzip stream, lines that are not numbers."""
-    try:
-        yield
-    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise BadData(f"{file} is a truncated or damaged gzip file ({error}); copy it again") from error
-    except ValueError as error:
-        raise BadData(f"{file}: a line is not row, column and value ({' '.join(str(error).split())})") from error
-    except OSError as error:
-        raise IOFailure(f"{file} cannot be read: {error}") from error
 
 
 MEMBER = Reader("mtx", "Matrix Market directories and bare .mtx, gzipped or not", recognises, open_mtx)

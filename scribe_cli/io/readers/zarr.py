@@ -13,6 +13,7 @@ import zarr
 
 from ...data.source import Source
 from ...errors import BadData
+from .. import plain_zarr
 from ._anndata import Store, is_anndata, open_anndata
 from ._reader import Reader
 
@@ -20,8 +21,10 @@ MARKS = (".zgroup", "zarr.json")
 
 
 def recognises(path: Path) -> bool:
-    if not any((path / mark).is_file() for mark in MARKS):
+    """A Zarr directory with obs and var. BadData for one that is damaged or not what it looks like."""
+    if not any((path / mark).exists() for mark in MARKS):
         return False
+    plain_zarr.check(path)
     with opened(path) as root:
         return is_anndata(root)
 
@@ -39,7 +42,7 @@ def opened(path: Path) -> Iterator[zarr.Group]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # notes on codecs outside the format's specification
             yield zarr.open_group(str(path), mode="r", use_consolidated=False)
-    except (OSError, KeyError, ValueError, RuntimeError, zlib.error) as error:
+    except (OSError, KeyError, ValueError, TypeError, RuntimeError, zlib.error) as error:
         text = " ".join(str(error).split())
         raise BadData(f"{path} is a damaged Zarr directory ({type(error).__name__}: {text}); copy it again") from error
 
@@ -47,13 +50,14 @@ def opened(path: Path) -> Iterator[zarr.Group]:
 def _refuse_gaps(path: Path, element: str) -> None:
     """A chunk that is missing reads as zeros. Values stored of a sparse matrix are none, so there it is a loss."""
     with opened(path) as root:
-        group = root[element]
-        if isinstance(group, zarr.Array):
+        if isinstance(root[element], zarr.Array):
             return
-        data = group["data"]
-        there, needed = data.nchunks_initialized, data.nchunks
-    if data.size and there != needed:
-        raise BadData(f"{path} ({element}/data) has {there} of its {needed} chunks, the others are lost; copy it again")
+    claim = plain_zarr.claim(path, f"{element}/data")
+    if claim.written < claim.chunks:
+        raise BadData(
+            f"{path} ({element}/data) has {claim.written:,} of its {claim.chunks:,} chunks, the others are lost; copy "
+            "it again"
+        )
 
 
 MEMBER = Reader("zarr", "AnnData .zarr directories", recognises, open_zarr)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, ValidationError
 from pydantic.fields import FieldInfo
+from pydantic_core import PydanticCustomError
 
 from ...core.model import parameterizations
 from ...core.model.asked import parameterization_names
@@ -24,6 +26,15 @@ def _whole(value: Any) -> Any:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
+def _distinct(names: list[str]) -> list[str]:
+    seen: set[str] = set()
+    for name in names:
+        if name in seen:
+            raise PydanticCustomError(wording.TWICE, "{name} stands twice", {"name": name})
+        seen.add(name)
+    return names
+
+
 def _key(default: Any, expects: str, about: str, **limits: Any) -> Any:
     """A key: its default, what it may be (said in errors), what it does (said in the starter), its limits."""
     return Field(default, title=expects, description=about, **limits)
@@ -33,7 +44,7 @@ Whole = Annotated[int, BeforeValidator(_whole)]
 Count = Annotated[Whole, Field(ge=1)]
 Positive = Annotated[float, Field(gt=0)]
 Hierarchy = Literal["gaussian", "horseshoe", "neg"] | None
-Names = Annotated[list[str], Field(min_length=1)]
+Names = Annotated[list[str], Field(min_length=1), AfterValidator(_distinct)]
 Label = str | bool | int | float
 
 NUMBER, WHOLE, WORD, COLUMN = "a number", "a whole number", "a word", "the name of an obs column"
@@ -132,8 +143,8 @@ class Output(Block):
     samples: Literal["all", "none"] | Names = _key(
         "all", "all, none or a list of names", "parameters whose draws are stored"
     )
-    layers: Literal["auto"] | list[Literal["ppc", "expected", "denoised", "rqr"]] = _key(
-        "auto", "auto, or a list of ppc, expected", "layers added; auto: ppc where it is affordable"
+    layers: Literal["auto"] | Annotated[list[Literal["ppc", "expected", "denoised", "rqr"]], AfterValidator(_distinct)] = _key(
+        "auto", "auto, or a list of ppc and expected", "layers added; auto: ppc where it is affordable"
     )
     unconstrained: bool = _key(False, "true or false", "store the draws in the unconstrained coordinates too")
     ppc_samples: Whole = _key(200, f"{WHOLE} from 2", "draws of the parameters behind the predictive tables", ge=2)
@@ -252,22 +263,26 @@ EXPECTED = {key: (field.title, _default(field)) for key, field in FIELDS.items()
 
 
 def load(
-    recipe: str | Path | Mapping[str, Any], overrides: Mapping[str, Any] | None = None, several: bool = False
+    recipe: str | Path | Mapping[str, Any],
+    overrides: Mapping[str, Any] | None = None,
+    several: bool = False,
+    above: str = "command line",
 ) -> Config:
     """A recipe: a path, a bundled name or a mapping, with `overrides` ({dotted key: value}) on top.
 
-    several: it is for several inputs, which are the datasets unless dataset_key names others.
+    several: it is for several inputs, which are the datasets unless dataset_key names others. above: where the
+    overrides are from, as errors and recipe.resolved.yaml name it.
     Raises BadRecipe (78) for what the schema refuses, InputMissing (66) where a file is missing. Combinations are
     checked by `Config.resolve`.
     """
-    tree, source = overriding.apply(recipe_file.read(recipe), overrides or {}, SHAPE)
+    tree, source = overriding.apply(replace(recipe_file.read(recipe), above=above), overrides or {}, SHAPE)
     try:
         config = Config.model_validate(tree)
     except ValidationError as error:
         raise wording.refusal(error.errors(), source, tree, SHAPE, EXPECTED) from None
     config._source = source
     if several and config.dataset_key is None:
-        return load(recipe, {**(overrides or {}), "dataset_key": INPUTS})
+        return load(recipe, {**(overrides or {}), "dataset_key": INPUTS}, above=above)
     return config
 
 

@@ -63,11 +63,11 @@ def apply(source: Source, overrides: Mapping[str, Any], shape: Shape) -> tuple[d
     tree = _without_empty_blocks(_copied(source.document.value), shape)
     overridden = []
     for dotted, value in overrides.items():
-        for path, leaf in _unfolded(dotted, value, shape):
-            _put(tree, path, _copied(leaf))
+        for path, leaf in _unfolded(dotted, value, shape, source.above):
+            _put(tree, path, _copied(leaf), source.above)
             overridden.append(path)
     origins = {
-        ".".join(path): "command line" if any(path[: len(o)] == o for o in overridden) else "recipe"
+        ".".join(path): source.above if any(path[: len(o)] == o for o in overridden) else "recipe"
         for path, _ in leaves(tree, shape)
     }
     source = replace(source, origins=origins)
@@ -87,7 +87,7 @@ def _without_empty_blocks(tree: dict[str, Any], shape: Shape) -> dict[str, Any]:
     return {k: v for k, v in tree.items() if v is not None or shape.get(k) is None}
 
 
-def _unfolded(dotted: str, value: Any, shape: Shape) -> Iterator[tuple[KeyPath, Any]]:
+def _unfolded(dotted: str, value: Any, shape: Shape, origin: str) -> Iterator[tuple[KeyPath, Any]]:
     """A mapping given for a block sets the keys it names; any other value replaces what stands there."""
     try:
         path = split(dotted, shape)
@@ -97,17 +97,17 @@ def _unfolded(dotted: str, value: Any, shape: Shape) -> Iterator[tuple[KeyPath, 
         else:
             yield path, value
     except BadRecipe as error:
-        raise BadRecipe(f"command line: {error}", key=error.key) from None
+        raise BadRecipe(f"{origin}: {error}", key=error.key) from None
 
 
-def _put(tree: dict[str, Any], path: KeyPath, value: Any) -> None:
+def _put(tree: dict[str, Any], path: KeyPath, value: Any, origin: str) -> None:
     node = tree
     for depth, part in enumerate(path[:-1], 1):
         node = node.setdefault(part, {})
         if not isinstance(node, dict):
             key, around = ".".join(path), ".".join(path[:depth])
             raise BadRecipe(
-                f"command line: {key}: {around} is {yaml12.flow(node)} in the recipe, no mapping; set all of {around}",
+                f"{origin}: {key}: {around} is {yaml12.flow(node)} in the recipe, no mapping; set all of {around}",
                 key=key,
             )
     node[path[-1]] = value
@@ -116,7 +116,7 @@ def _put(tree: dict[str, Any], path: KeyPath, value: Any) -> None:
 def _read_gene_file(tree: dict[str, Any], source: Source) -> None:
     """The names in place of the file: the resolved recipe must not change with it.
 
-    A path in a recipe is relative to the recipe's folder, one of the command line to the current one.
+    A path in a recipe is relative to the recipe's folder, one given above it to the current one.
     """
     data = tree.get("data")
     if not isinstance(data, dict) or not isinstance(data.get("genes"), str):

@@ -15,25 +15,28 @@ PACKAGE = Path(__file__).parents[2]
 
 @dataclass(frozen=True)
 class Source:
-    """A recipe as given. `text` is it byte for byte; origins: {dotted key: "recipe" or "command line"}."""
+    """A recipe as given. `text` is it byte for byte; `above` what goes before it, the command line or an argument of
+    Python; origins: {dotted key: "recipe" or `above`}.
+    """
 
     name: str
     text: bytes
     document: yaml12.Document
     folder: Path | None = None
     origins: Mapping[str, str] = field(default_factory=dict)
+    above: str = "command line"
 
     def origin(self, key: str) -> str:
         return self.origins.get(key, "default")
 
     def place_of(self, path: yaml12.Path, *, of_value: bool = False) -> str:
-        """Where the key at `path` stands, or its value: "command line" or file:line:column (the file's name alone
+        """Where the key at `path` stands, or its value: `above` or file:line:column (the file's name alone
         where neither the key nor a block around it is in the file)."""
         parts = list(map(str, path))
         heads = [".".join(parts[:end]) for end in range(1, len(parts) + 1)]
         for key, origin in self.origins.items():
-            if origin == "command line" and (key in heads or key.startswith(f"{heads[-1]}.")):
-                return "command line"
+            if origin == self.above and (key in heads or key.startswith(f"{heads[-1]}.")):
+                return self.above
         keys, values = self.document.keys, self.document.values
         for end in range(len(path), 0, -1):
             place = values.get(path[:end]) if of_value else keys.get(path[:end]) or values.get(path[:end])

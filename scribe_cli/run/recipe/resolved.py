@@ -11,7 +11,7 @@ from .config import SHAPE, Config
 from .overrides import leaves
 
 COMMENT_COLUMN = 44
-HEAD = "# Every key with its value, and where that is from: command line, recipe or default.\n"
+HEAD = "# Every key with its value, and where that is from.\n"
 
 
 def resolved(config: Config) -> dict[str, Any]:

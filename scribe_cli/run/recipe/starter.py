@@ -2,28 +2,31 @@
 
 from __future__ import annotations
 
+import textwrap
+
 from pydantic.fields import FieldInfo
 
 from ...core.model.refusals import NOT_YET
 from ...core.model.shorthand import MODELS, TWO_STATE
+from ...errors import listed
 from . import yaml12
 from .config import FIELDS, SHAPE
 
-COMMENT_COLUMN = 44
+WIDTH = 80
 HEAD = """\
-# A recipe of scribe. Remove the # before a key to change it; the values shown are the defaults.
+# A recipe of scribe. Above each key stands what it is for, and what it may be.
+# To set a key, remove the # before it; the values shown are the defaults.
 # Scalars are those of YAML 1.2: 1e-3 is a number, no is a word.
-
 """
 
 
 def starter() -> str:
     """A recipe that resolves as it stands."""
     available = [m.name for m in MODELS.values() if m.kernel != TWO_STATE]
-    lines = [_commented("model: nbvcp", f"{', '.join(available)}; this one must be set")]
+    model = _comment(f"{FIELDS['model'].description}; this one must be set") + _comment(f"  {listed(available)}")
     blocks_last = sorted(FIELDS, key=_in_block)
-    lines += [_line(key, FIELDS[key]) for key in blocks_last if key != "model" and not _later(key)]
-    return HEAD + "".join(lines)
+    lines = [_lines(key, FIELDS[key]) for key in blocks_last if key != "model" and not _later(key)]
+    return "".join([HEAD, "\n", model, "model: nbvcp\n", *lines])
 
 
 def _in_block(key: str) -> bool:
@@ -34,13 +37,16 @@ def _later(key: str) -> bool:
     return any(key == later or key.startswith(f"{later}.") for later in NOT_YET)
 
 
-def _line(key: str, field: FieldInfo) -> str:
+def _lines(key: str, field: FieldInfo) -> str:
     name = key.rpartition(".")[2]
     if SHAPE.get(key):
-        return f"\n# {field.description}\n{name}:\n"
+        return f"\n{_comment(field.description)}{name}:\n"
     indent = "  " if "." in key else ""
-    return _commented(f"{indent}# {name}: {yaml12.flow(field.default)}", f"{field.description} [{field.title}]")
+    about = _comment(field.description, indent) + _comment(f"  {field.title}", indent)
+    return f"\n{about}{indent}#{name}: {yaml12.flow(field.default)}\n"
 
 
-def _commented(text: str, comment: str) -> str:
-    return f"{text:<{COMMENT_COLUMN}} # {comment}\n"
+def _comment(text: str, indent: str = "") -> str:
+    before = f"{indent}# "
+    margin = " " * (len(text) - len(text.lstrip()))
+    return textwrap.fill(text, WIDTH, initial_indent=before, subsequent_indent=before + margin) + "\n"

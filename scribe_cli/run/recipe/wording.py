@@ -12,6 +12,7 @@ from .overrides import Shape, nearest
 from .recipe_file import Source
 
 LONGEST_VALUE = 60  # characters of a wrong value that are shown
+TWICE = "stands_twice"  # the type of the error of a list that names one thing more than once
 
 # {dotted key: (what it may be, its default as text or None where there is none)}
 Expectations = Mapping[str, tuple[str, str | None]]
@@ -27,7 +28,7 @@ def refusal(
     wrong = set(fields)
     # where a value may be one of several kinds there is an error for each: the deepest is of the kind that was meant
     meant = [e for e, field in zip(errors, fields, strict=True) if field == fields[errors.index(first)]]
-    error = max(meant, key=lambda e: (len(_path(e["loc"], tree)), "expected" in e.get("ctx", {})))
+    error = max(meant, key=lambda e: (len(_path(e["loc"], tree)), e["type"] == TWICE, "expected" in e.get("ctx", {})))
     path = _path(error["loc"], tree)
     more = f" ({len(wrong) - 1} more after this one)" if len(wrong) > 1 else ""
     if error["type"] == "missing":
@@ -43,6 +44,8 @@ def refusal(
 def _wrong(error: Mapping[str, Any], path: tuple, expected: Expectations) -> str:
     """KEY: expected ..., found ...; what to do."""
     key = _field(path, expected)
+    if error["type"] == TWICE:
+        return f"{key}: {_cut(error['ctx']['name'])} stands twice; leave one out"
     what, default = expected[key]
     inside = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path)[1:]
     where = f" in {inside}" if inside != key else ""

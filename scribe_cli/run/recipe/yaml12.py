@@ -64,7 +64,7 @@ def parse(text: str, name: str) -> Document:
     """The one document in `text`; `name` stands before line and column in errors (BadRecipe)."""
     if len(text) > LARGEST_DOCUMENT:
         raise BadRecipe(
-            f"{name}: {len(text)} characters are more than a recipe may have ({LARGEST_DOCUMENT}); shorten it"
+            f"{name}: {len(text):,} characters are more than a recipe may have ({LARGEST_DOCUMENT:,}); shorten it"
         )
     builder = _Builder(name, {}, {})
     try:
