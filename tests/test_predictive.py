@@ -7,7 +7,7 @@ import pytest
 from scipy.stats import nbinom
 
 from tests import zoo
-from scribe_cli.core.analysis import expected, grid, nodes, predictive, tabulate
+from scribe_cli.core.analysis import expected, grid, nodes, predictive, tabulate, totals
 from scribe_cli.core.analysis.expected import Points
 from scribe_cli.core.analysis.predictive import Observed
 from scribe_cli.core.model import program
@@ -44,7 +44,7 @@ def brute_force(p: Points, n_cells, per_draw, rng):
 
 
 def observed(u) -> Observed:
-    return Observed(*u.shape, *zoo.histogram(u), u.sum(1))
+    return Observed.of_histogram(*u.shape, *zoo.histogram(u), u.sum(1))
 
 
 def mid_p(values, obs):
@@ -53,14 +53,14 @@ def mid_p(values, obs):
 
 @pytest.fixture(scope="module", params=FLAGS)
 def case(request):
-    """(points, observed, brute-force replicates, tables) of one model."""
+    """(points, counts, brute-force replicates, tables) of one model."""
     p = points(request.param)
     rng = np.random.default_rng(5)
-    obs = observed(brute_force(p, N_CELLS, 1, rng)[7])
+    u = brute_force(p, N_CELLS, 1, rng)[7]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(predictive, "REPLICATES", 200 * N_DRAWS)
-        tables = predictive.gene_tables(zoo.spec(request.param), p, obs, 0)
-    return p, obs, brute_force(p, N_CELLS, 200, rng), tables
+        tables = predictive.gene_tables(zoo.spec(request.param), p, observed(u), 0)
+    return p, u, brute_force(p, N_CELLS, 200, rng), tables
 
 
 STATISTICS = {
@@ -73,7 +73,7 @@ STATISTICS = {
 
 @pytest.mark.parametrize("name", STATISTICS)
 def test_gene_statistics_are_those_of_replicate_data_sets(case, name):
-    _, obs, replicates, tables = case
+    _, _, replicates, tables = case
     values = STATISTICS[name](replicates)
     genes = tables.genes
     error = values.std(0) / np.sqrt(len(values))
@@ -87,17 +87,13 @@ def test_gene_statistics_are_those_of_replicate_data_sets(case, name):
 
 
 def test_observed_statistics(case):
-    _, obs, _, tables = case
-    u = np.zeros((N_CELLS, len(GENES)))
-    for g in range(len(GENES)):
-        mine = obs.gene == g
-        u[: obs.n[mine].sum(), g] = np.repeat(obs.count[mine], obs.n[mine])
+    _, u, _, tables = case
     for name, statistic in STATISTICS.items():
         np.testing.assert_allclose(tables.genes[f"{name}_obs"], statistic(u), rtol=1e-12, atol=1e-12)
 
 
 def test_histogram_bands_are_those_of_replicate_data_sets(case):
-    p, obs, replicates, tables = case
+    p, u, replicates, tables = case
     h = tables.histogram
     for i in range(len(h["gene"])):
         mine = replicates[:, :, h["gene"][i]]
@@ -110,27 +106,63 @@ def test_histogram_bands_are_those_of_replicate_data_sets(case):
     for g in range(len(GENES)):
         mine = h["gene"] == g
         assert h["obs"][mine].sum() == N_CELLS
-        assert h["count_to"][mine][-1] >= obs.maximum[g]
+        assert h["count_to"][mine][-1] >= u[:, g].max()
         np.testing.assert_array_equal(h["count_from"][mine][1:], h["count_to"][mine][:-1] + 1)
 
 
 @pytest.mark.parametrize("model", FLAGS)
 def test_cell_totals_are_those_of_replicate_data_sets(model, monkeypatch):
-    monkeypatch.setattr(predictive, "REPLICATES", 100 * N_DRAWS)
+    monkeypatch.setattr(totals, "REPLICATES", 100 * N_DRAWS)
     p = points(model, n_cells=30)
     rng = np.random.default_rng(7)
     many = np.tile(np.arange(len(GENES) - 2), 60)
     core = {k: v[:, many] + 0.2 * rng.normal(size=len(many)) for k, v in p.core.items()}
     p = Points(core, p.genes(many).logit_gate, p.log_nu)
     values = brute_force(p, 30, 100, rng).sum(2)
-    totals = values[rng.integers(len(values), size=30), np.arange(30)]
-    nothing = np.zeros(0, int)
-    cells = predictive.cell_table(zoo.spec(model), p, Observed(30, len(many), nothing, nothing, nothing, totals), 0)
-    np.testing.assert_array_equal(cells["total_obs"], totals)
-    np.testing.assert_allclose(cells["total_p"], mid_p(values, totals), atol=0.05)
+    seen = values[rng.integers(len(values), size=30), np.arange(30)]
+    cells = totals.cell_table(zoo.spec(model), p, seen, 0)
+    np.testing.assert_array_equal(cells["total_obs"], seen)
+    np.testing.assert_allclose(cells["total_p"], mid_p(values, seen), atol=0.05)
     for level, part in ((0.05, "total_q05"), (0.95, "total_q95")):
         low, high = np.quantile(values, [level - 0.03, level + 0.03], axis=0)
         assert ((cells[part] >= low) & (cells[part] <= high)).all()
+
+
+@pytest.mark.parametrize("model", ["nbdm", "zinbvcp"])
+def test_totals_of_few_genes_are_those_of_replicate_data_sets(model, monkeypatch):
+    """Of one gene with most of the variance and a gate of its own, and two others: no NB has such totals."""
+    monkeypatch.setattr(totals, "REPLICATES", 200 * N_DRAWS)
+    genes = np.array([3, 4, 6])
+    p = points(model, n_cells=20)
+    p = Points({k: v[:, genes] for k, v in p.core.items()}, p.genes(genes).logit_gate, p.log_nu)
+    values = brute_force(p, 20, 200, np.random.default_rng(7)).sum(2)
+    seen = np.quantile(values, 0.3, axis=0, method="inverted_cdf")
+    cells = totals.cell_table(zoo.spec(model), p, seen, 0)
+    np.testing.assert_allclose(cells["total_p"], mid_p(values, seen), atol=0.03)
+    for level, part in ((0.05, "total_q05"), (0.95, "total_q95")):
+        low, high = np.quantile(values, [level - 0.02, level + 0.02], axis=0, method="inverted_cdf")
+        assert ((cells[part] >= low) & (cells[part] <= high)).all()
+
+
+NARROW_LAWS = [(1e6, 1e4), (3e4, 1e5), (1e7, 1e6), (2e4, 3e7)]
+
+
+@pytest.mark.parametrize("r, mean", NARROW_LAWS)
+def test_laws_narrower_than_columns(r, mean):
+    """At 1e4 a Poisson is narrower than a column of 1/64 of its count."""
+    p = Points({"log_r": np.log(np.full((20, 1), r)), "logit_p": np.log(np.full((20, 1), mean / r))}, None, None)
+    rng = np.random.default_rng(0)
+    values = brute_force(p, 50, 100, rng)
+    u = values[3]
+    genes = predictive.gene_tables(zoo.spec("nbdm"), p, observed(u), 0).genes
+    for name, statistic in STATISTICS.items():
+        v = statistic(values)[:, 0]
+        assert abs(genes[f"{name}_pred"][0] - v.mean()) < 5 * v.std() / np.sqrt(len(v)) + 1e-3 * v.std() + 1e-12, name
+        np.testing.assert_allclose(genes[f"{name}_p"][0], mid_p(v, statistic(u)[0]), atol=0.06, err_msg=name)
+        for level, part in ((0.05, "q05"), (0.95, "q95")):
+            around = np.quantile(v, [level - 0.03, level + 0.03])
+            slack = 0.02 * v.std() + 1e-9
+            assert around[0] - slack <= genes[f"{name}_{part}"][0] <= around[1] + slack, (name, part)
 
 
 def test_the_smallest_p_counts_both_sides_and_four_statistics(case):
@@ -163,7 +195,7 @@ def test_extremes_are_finite(n_cells):
     assert tables.genes["mean_p"][0] == 0.5 and 0 < tables.genes["max_p"][1] < 1
     mean = np.exp(p.core["log_r"] + p.core["logit_p"])[0] * np.exp(log_nu[0]).mean()
     np.testing.assert_allclose(tables.genes["mean_pred"], mean, rtol=1e-9)
-    assert all(np.isfinite(v).all() for v in predictive.cell_table(zoo.spec("nbvcp"), p, observed(u), 0).values())
+    assert all(np.isfinite(v).all() for v in totals.cell_table(zoo.spec("nbvcp"), p, u.sum(1), 0).values())
 
 
 def test_the_same_seed_gives_the_same_tables_on_any_number_of_threads(monkeypatch):
@@ -247,13 +279,13 @@ def test_gauss_rule_is_exact_for_polynomials_and_survives_few_distinct_cells():
         np.testing.assert_allclose((rule.weight * np.exp(rule.x)).sum(1), np.exp(few).mean(1), rtol=1e-12)
 
 
-def test_columns_cover_every_count_once():
-    everything = grid.ALL
+@pytest.mark.parametrize("everything", [grid.ALL, grid.NARROW], ids=["coarse", "fine"])
+def test_columns_cover_every_count_once(everything):
     np.testing.assert_array_equal(everything.low[1:], everything.high[:-1] + 1)
     assert everything.low[0] == 0 and everything.high[-1] >= grid.LARGEST
     first, last = everything.bins()
     np.testing.assert_array_equal(first[1:], last[:-1] + 1)
-    assert all(everything.bin[n - 1] != everything.bin[n] for n in grid.sizes()[:-1])
+    assert all(everything.bin[n - 1] != everything.bin[n] for n in grid.sizes(everything)[:-1])
 
 
 @pytest.mark.parametrize("spread", [8.0, 30.0])
@@ -263,6 +295,6 @@ def test_wild_draws_have_tables_too(spread):
     draws, genes, cells = 20, 40, 50
     core = {"log_r": rng.normal(0, spread, (draws, genes)), "logit_p": rng.normal(0, spread / 4, (draws, 1))}
     points = Points(core, rng.normal(0, 8.0, (draws, genes)), rng.normal(-4, 0.3, (draws, cells)))
-    observed = predictive.Observed(cells, genes, np.array([0, 1]), np.array([1, 3]), np.array([2, 1]), np.ones(cells))
+    observed = Observed.of_histogram(cells, genes, np.array([0, 1]), np.array([1, 3]), np.array([2, 1]), np.ones(cells))
     tables = predictive.gene_tables(zoo.SPECS["zinbvcp-mean_odds"], points, observed, 0)
     assert np.isfinite(tables.p).all() and np.all((tables.p >= 0) & (tables.p <= 1))

@@ -15,7 +15,9 @@ from anndata.io import read_elem
 
 from ..core.axes import CELL, GENE
 from ..data.names import unique
+from ..data.selection import label
 from ..errors import BadData, InputMissing
+from . import plain_zarr
 from .anndata import annotated, is_ours, uns
 from .elements import Group, named, quiet
 from .results import SIDE, Place, annotations, frames
@@ -29,7 +31,21 @@ def read(stored: StoredFit) -> anndata.AnnData:
     path = stored.out / FIT[stored.format]
     if not path.exists():
         raise InputMissing(f"{path}: no such file; run the command of the fit again, or give an AnnData to join to")
-    return (anndata.read_zarr if stored.format == "zarr" else anndata.read_h5ad)(path)
+    if stored.format == "zarr":
+        plain_zarr.check(path)
+        return anndata.read_zarr(path)
+    return anndata.read_h5ad(path)
+
+
+@quiet()
+def labels(stored: StoredFit, column: str) -> np.ndarray:
+    """(fitted cells,) the labels of an obs column, from fit.h5ad or fit.zarr."""
+    path = stored.out / FIT[stored.format]
+    if not path.exists():
+        raise InputMissing(f"{path}: no such file, and the cells' {column} is there; run the command of the fit again")
+    with _opened(path, stored.format) as root:
+        values = read_elem(root["obs"])[column]
+    return np.array([label(v) for v in values.iloc[stored.selected[0]]], object)
 
 
 @quiet()
@@ -89,6 +105,7 @@ def _layers(stored: StoredFit, key: str, places: dict[str, Place], shape: tuple[
 @contextmanager
 def _opened(path, format: str) -> Iterator[Group]:
     if format == "zarr":
+        plain_zarr.check(path)
         yield zarr.open_group(path, mode="r")
         return
     with h5py.File(path, "r") as file:

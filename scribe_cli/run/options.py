@@ -18,6 +18,9 @@ ENDINGS = (
     ".gz",
 )
 
+# predictive counts: each from a draw of the parameters; all at the MAP; before capture and gate (MODELS.md 6)
+POSTERIOR, MAP, BIOLOGICAL = KINDS = ("posterior", "map", "biological")
+
 
 @dataclass(frozen=True)
 class Machine:
@@ -32,7 +35,7 @@ class FitOptions:
     """`data`: one input, or several, each a dataset. `recipe` is a path, a bundled name or a mapping, `overrides`
     {dotted recipe key: value} goes before it; --layer, --dataset-key and --seed are overrides (data.layer,
     dataset_key, seed). `output` is OUT. `fail_on` holds the gates as written ("rhat>1.05"). `command`: what was typed,
-    for the report alone.
+    for the report alone. `overrides_from`: as errors name it.
     """
 
     data: tuple[Path, ...]
@@ -47,6 +50,7 @@ class FitOptions:
     fail_on: tuple[str, ...] = ()
     dry_run: bool = False
     command: str = field(default="scribe_cli.fit(...)", compare=False)
+    overrides_from: str = field(default="command line", compare=False)
 
 
 @dataclass(frozen=True)
@@ -106,6 +110,46 @@ class SummaryOptions:
     descriptive: bool = False
     genes: tuple[str, ...] | None = None
     every_row: bool = False
+
+
+@dataclass(frozen=True)
+class PpcOptions:
+    """`data` empty: the counts that were fitted. `n` None: output.ppc_samples of the fit; `seed` None: the fit's.
+
+    `kind`: posterior, map or biological. `genes` None: tables of all genes, pictures of a choice. `overrides` act on the
+    fit's recipe (data.layer, dataset_key).
+    """
+
+    fit: Path
+    output: Path
+    data: tuple[Path, ...] = ()
+    n: int | None = None
+    genes: tuple[str, ...] | None = None
+    kind: str = "posterior"
+    dataset: str | None = None
+    seed: int | None = None
+    overrides: Mapping[str, Any] = field(default_factory=dict)
+    machine: Machine = Machine()
+    transpose: bool = False
+
+
+@dataclass(frozen=True)
+class SampleOptions:
+    """`seed` None: the fit's, whose first draws are those that the fit stored."""
+
+    fit: Path
+    n: int
+    output: Path
+    seed: int | None = None
+    machine: Machine = Machine()
+
+
+@dataclass(frozen=True)
+class ReportOptions:
+    """`output` None: report.html of the fit itself is replaced."""
+
+    fit: Path
+    output: Path | None = None
 
 
 @dataclass(frozen=True)

@@ -50,6 +50,14 @@ class Points:
         gate = None if self.logit_gate is None else take(self.logit_gate)
         return Points({k: take(v) for k, v in self.core.items()}, gate, self.log_nu)
 
+    def cells(self, index) -> Points:
+        """Some of the cells."""
+        return self if self.log_nu is None else Points(self.core, self.logit_gate, self.log_nu[:, index])
+
+    def biological(self) -> Points:
+        """Of counts before capture, without the gate."""
+        return Points(self.core, None, None)
+
 
 @dataclass(frozen=True)
 class Moments:

@@ -1,7 +1,8 @@
 """The counts at which predictive distributions are tabulated: columns, and the wider bins that are reported.
 
-Every count up to 127 is a column of its own; above, columns are 1/64 of their count wide, far narrower than any
-overdispersed law there. A gene takes as many of the leading columns as its draws reach.
+Every count up to 127 is a column of its own; above, columns are 1/64 of their count wide, narrower than an overdispersed
+law there. For laws that are narrower still there is a grid of columns 1/1024 wide. The reported bins of both are the
+same. A gene takes as many of the leading columns as its draws reach.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from functools import cached_property
 import numpy as np
 
 SINGLE = 10  # counts below it are bins of their own; a bin above is a quarter of its first count wide
-FINE = 64  # a column is 1/FINE of its first count wide
+COARSE, FINE = 64, 1024  # parts of their first count that columns are wide
 FEWEST, LARGEST = 8, 2**40
 GAUSS2 = 0.5 / np.sqrt(3.0)  # the two points of Gauss-Legendre, from the middle of a unit interval
 
@@ -55,6 +56,10 @@ class Grid:
     def column_of(self, count: np.ndarray) -> np.ndarray:
         return np.searchsorted(self.low, count, side="right") - 1
 
+    def bin_of(self, count: np.ndarray) -> np.ndarray:
+        """The reported bin that each count lies in."""
+        return self.bin[self.column_of(count)]
+
     @cached_property
     def slices(self) -> list[slice]:
         """The columns of each reported bin."""
@@ -70,25 +75,25 @@ class Grid:
         return (self.bin[:, None] == np.arange(self.n_bins)).astype(float)
 
 
-def sizes() -> list[int]:
+def sizes(grid: Grid) -> list[int]:
     """Numbers of columns that genes may take: each half as many again as the one before, and where a bin ends."""
-    ends = [b.stop for b in ALL.slices]
+    ends = [b.stop for b in grid.slices]
     found = [next(e for e in ends if e >= FEWEST)]
     while found[-1] < ends[-1]:
         found.append(next((e for e in ends if e >= 1.5 * found[-1]), ends[-1]))
     return found
 
 
-def _all() -> Grid:
+def _all(parts: int) -> Grid:
     columns, count, owner = [], 0, 0
     while count <= LARGEST:
         last = count if count < SINGLE else count + count // 4 - 1
         while count <= last:
-            stop = min(count + max(1, count // FINE) - 1, last)
+            stop = min(count + max(1, count // parts) - 1, last)
             columns.append((count, stop, owner))
             count = stop + 1
         owner += 1
     return Grid(*np.array(columns).T)
 
 
-ALL = _all()
+ALL, NARROW = _all(COARSE), _all(FINE)

@@ -1,7 +1,7 @@
 """Posterior predictive tables: observed statistics against those of replicate data sets.
 
-Per gene: mean, variance, fraction of zeros and maximum of the counts, and bands of their histogram; per cell: the
-total. No matrix of cells x genes is ever drawn: expected histograms come from the pmf (expected.py), replicates from
+Per gene: mean, variance, fraction of zeros and maximum of the counts, and bands of their histogram (totals of cells:
+totals.py). No matrix of cells x genes is ever drawn: expected histograms come from the pmf (expected.py), replicates from
 histograms drawn from them (replicates.py), the maximum from P(max <= m) = exp(sum over cells of log F(m)).
 """
 
@@ -10,7 +10,6 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
 
 import jax
 import numpy as np
@@ -19,53 +18,51 @@ from ..facts import Facts
 from ..model import program
 from ..model.spec import ModelSpec
 from ..numerics import kernels
-from . import expected, grid, maxima, replicates, tabulate
+from . import grid, maxima, replicates, tabulate
 from .expected import Points
-from .nodes import Nodes
 from .replicates import Replicates
 from .tabulate import Part
 
 STATISTICS = ("mean", "var", "zero", "max")
-GENES, CELLS = 1, 2  # streams of random numbers
+GENES = 1  # a stream of random numbers
 REPLICATES = 1000  # at least so many, however few the draws
 ENTRIES = 2**21  # of replicates x genes x columns in memory at one time
 
 
 @dataclass(frozen=True)
 class Observed:
-    """What was counted. gene, count >= 1, n: the histogram of the non-zero counts; cell_total: (cells,)."""
+    """What was counted in some cells. mean, variance (without Bessel's correction), maximum: (genes,); tally: (genes,
+    bins of the grid) the number of cells in each bin; cell_total: (cells,).
+    """
 
     n_cells: int
-    n_genes: int
-    gene: np.ndarray
-    count: np.ndarray
-    n: np.ndarray
+    mean: np.ndarray
+    variance: np.ndarray
+    maximum: np.ndarray
+    tally: np.ndarray
     cell_total: np.ndarray
 
-    @cached_property
-    def mean(self) -> np.ndarray:
-        """(genes,) mean count."""
-        return np.bincount(self.gene, self.n * np.asarray(self.count, float), self.n_genes) / self.n_cells
+    @classmethod
+    def of_histogram(cls, n_cells: int, n_genes: int, gene, count, n, cell_total: np.ndarray) -> Observed:
+        """n of the cells have `count`, at least 1, of `gene`. A gene that is not named has no counts."""
+        count = np.asarray(count, np.int64)
+        mean, square = (np.bincount(gene, n * count.astype(float) ** power, n_genes) / n_cells for power in (1, 2))
+        maximum = np.zeros(n_genes, np.int64)
+        np.maximum.at(maximum, gene, count)
+        tally = np.zeros((n_genes, grid.ALL.n_bins))
+        np.add.at(tally, (gene, grid.ALL.bin_of(count)), n)
+        tally[:, 0] = n_cells - tally.sum(1)
+        # the variance as replicates.draw computes it, so that equal counts give equal numbers
+        return cls(n_cells, mean, square - mean**2, maximum, tally, cell_total)
 
-    @cached_property
-    def variance(self) -> np.ndarray:
-        """(genes,), as replicates.draw computes it, so that equal counts give equal numbers."""
-        square = np.bincount(self.gene, self.n * np.asarray(self.count, float) ** 2, self.n_genes) / self.n_cells
-        return square - self.mean**2
+    @property
+    def n_genes(self) -> int:
+        return len(self.mean)
 
-    @cached_property
-    def maximum(self) -> np.ndarray:
-        largest = np.zeros(self.n_genes, np.int64)
-        np.maximum.at(largest, self.gene, self.count)
-        return largest
-
-    @cached_property
-    def tally(self) -> np.ndarray:
-        """(genes, bins of the grid): the number of cells in each bin."""
-        tally = np.zeros((self.n_genes, grid.ALL.n_bins))
-        np.add.at(tally, (self.gene, grid.ALL.bin[grid.ALL.column_of(self.count)]), self.n)
-        tally[:, 0] = self.n_cells - tally.sum(1)
-        return tally
+    def genes(self, index: np.ndarray) -> Observed:
+        """On some of the genes; totals of cells stay those of all."""
+        kept = (v[index] for v in (self.mean, self.variance, self.maximum, self.tally))
+        return Observed(self.n_cells, *kept, self.cell_total)
 
 
 @dataclass(frozen=True)
@@ -162,36 +159,3 @@ def _bands(drawn: Replicates, part: Part, observed: Observed, max_q95: np.ndarra
 def _smallest_p(columns: dict[str, np.ndarray]) -> np.ndarray:
     one_sided = np.stack([np.minimum(columns[f"{s}_p"], 1 - columns[f"{s}_p"]) for s in STATISTICS])
     return np.minimum(1.0, len(STATISTICS) * 2 * one_sided.min(0))
-
-
-def cell_table(spec: ModelSpec, points: Points, observed: Observed, seed: int) -> dict[str, np.ndarray]:
-    """{total_obs, total_q05, total_q95, total_p}: (cells,) each.
-
-    A cell's total is drawn from the NB of its mean and variance, its very law where genes share p. Given the
-    parameters, the mean is linear in the capture nu and the variance is a nu + b nu^2, whatever mixture of Poissons
-    the kernel is, gate included: two values of nu give all cells.
-    """
-    kernel, n_draws = kernels.load(spec.kernel), points.n_draws
-    weight = np.ones((n_draws, 1))
-    at = [expected.moments(kernel, points, Nodes(x * weight, weight)) for x in (0.0, -np.log(2))]
-    mean, whole, half = at[0].mean.sum(1), at[0].within.sum(1), at[1].within.sum(1)
-    linear, square = 4 * half - whole, 2 * whole - 4 * half
-    per_draw = -(-REPLICATES // n_draws)
-    obs = observed.cell_total.astype(float)
-    low, high, p = np.zeros((3, len(obs)))
-    step = max(1, ENTRIES // (per_draw * n_draws))
-    for start in range(0, len(obs), step):
-        cells = slice(start, start + step)
-        nu = np.ones((n_draws, len(obs[cells]))) if points.log_nu is None else np.exp(points.log_nu[:, cells])
-        variance = linear[:, None] * nu + square[:, None] * nu**2
-        drawn = _negative_binomial(np.random.default_rng([seed, CELLS, start]), mean[:, None] * nu, variance, per_draw)
-        low[cells], high[cells] = replicates.interval(drawn)
-        p[cells] = replicates.mid_p(drawn, obs[cells])
-    return {"total_obs": obs, "total_q05": low, "total_q95": high, "total_p": p}
-
-
-def _negative_binomial(rng, mean, variance, per_draw):
-    """(cells, replicates) from mean and variance (draws, cells)."""
-    excess = np.maximum(variance - mean, 1e-9 * mean)  # rounding may leave a Poisson below its variance
-    rate = rng.gamma(mean**2 / excess, size=(per_draw, *mean.shape)) * (excess / mean)
-    return np.ascontiguousarray(rng.poisson(rate).reshape(-1, mean.shape[1]).T)

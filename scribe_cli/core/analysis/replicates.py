@@ -70,29 +70,36 @@ def mid_p(replicates: np.ndarray, observed: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Scaling:
-    """A statistic's mean as the multinomial draws have it, its true one, and the ratio of the standard deviations."""
+    """A statistic's mean and standard deviation as the multinomial draws have them, its true mean, and the ratio of the
+
+    true standard deviation to theirs.
+    """
 
     drawn: np.ndarray
+    sd: np.ndarray
     expected: np.ndarray
     ratio: np.ndarray
 
     def scaled(self, value: np.ndarray) -> np.ndarray:
-        """Values with the right mean and variance, for the genes (the last axis) where it matters."""
-        far = np.abs(self.ratio - 1).mean(-2, keepdims=True) > NEGLIGIBLE
+        """Values with the right mean and variance, for the genes (the last axis) where it matters. None turns negative."""
+        shift = np.abs(self.expected - self.drawn) / np.where(self.sd > 0, self.sd, np.inf)
+        far = np.maximum(np.abs(self.ratio - 1), shift).mean(-2, keepdims=True) > NEGLIGIBLE
         far = far.any(tuple(range(far.ndim - 1)))
         if not far.any():
             return value
         value = value.copy()
         drawn, expected, ratio = (v[..., far] for v in (self.drawn, self.expected, self.ratio))
-        value[..., far] = expected + ratio * (value[..., far] - drawn)
+        right = value[..., far] * (expected / np.where(drawn > 0, drawn, 1.0))
+        value[..., far] = expected + ratio * (right - expected)
         return value
 
 
 def _mean(pmf, moments: Moments, grid: Grid, n_cells: int) -> Scaling:
     """Of the total count of a gene."""
     mean = pmf @ grid.middle
-    variance = pmf @ grid.middle**2 - mean**2
-    return Scaling(n_cells * mean, n_cells * moments.mean, _ratio(moments.within, variance))
+    variance = np.maximum(pmf @ grid.middle**2 - mean**2, 0.0)
+    sd = np.sqrt(n_cells * variance)
+    return Scaling(n_cells * mean, sd, n_cells * moments.mean, _ratio(moments.within, variance))
 
 
 def _variance(pmf, moments: Moments, grid: Grid, n_cells: int) -> Scaling:
@@ -100,22 +107,25 @@ def _variance(pmf, moments: Moments, grid: Grid, n_cells: int) -> Scaling:
     mean = (pmf @ grid.middle)[..., None]
     squared = (grid.middle - mean) ** 2 + (grid.width**2 - 1) / 12
     variance, fourth = (pmf * squared).sum(-1), (pmf * squared**2).sum(-1)
+    varies = np.maximum(fourth - variance**2, 0.0)
     within = moments.within * (1 - 1 / n_cells)
-    ratio = _ratio(fourth - moments.deviations, fourth - variance**2)
-    return Scaling(variance * (1 - 1 / n_cells), moments.between + within, ratio)
+    expected = moments.between + within
+    ratio = _ratio(fourth - moments.deviations, varies)
+    return Scaling(variance * (1 - 1 / n_cells), np.sqrt(varies / n_cells), expected, ratio)
 
 
 def _tally(probability, squares, n_cells: int) -> Scaling:
     """Of the number of cells in each bin, (bins, draws, genes); the result has an axis of replicates after the bins."""
-    ratio = _ratio(probability - squares, probability - probability**2)
+    varies = np.maximum(probability - probability**2, 0.0)
+    ratio = _ratio(probability - squares, varies)[:, None]
     expected = n_cells * probability[:, None]
-    return Scaling(expected, expected, ratio[:, None])
+    return Scaling(expected, np.sqrt(n_cells * varies)[:, None], expected, ratio)
 
 
 def _ratio(true: np.ndarray, drawn: np.ndarray) -> np.ndarray:
-    """sqrt(true / drawn); 1 where nothing varies."""
+    """sqrt(true / drawn), which is above 1 by rounding or by a tail that the columns lack; 1 where nothing varies."""
     varies = drawn > 1e-14
-    return np.sqrt(np.where(varies, np.maximum(true, 0.0) / np.where(varies, drawn, 1.0), 1.0))
+    return np.sqrt(np.where(varies, np.clip(true / np.where(varies, drawn, 1.0), 0.0, 1.0), 1.0))
 
 
 def _flat(v: np.ndarray) -> np.ndarray:

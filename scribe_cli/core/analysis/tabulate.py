@@ -20,6 +20,7 @@ BEYOND = 1e-3  # cells expected above the last column of a gene
 # bounds the pmf errs by 1e-5 of its peak; beyond them cells are grouped, and it errs by 2e-3 at worst.
 GAUSS = ((1.6, 5), (6.0, 8), (14.0, 24))
 GROUPS = 64
+FEW = 0.05  # share of the draws
 SMOOTH = 1  # the rule for moments, polynomials in capture of degree 4 at most
 
 
@@ -42,32 +43,44 @@ def summaries(kernel, points: Points, n_cells: int, maximum: np.ndarray, summary
 
     Genes start with the columns that their largest count needs; those whose draws reach further come again with more.
     """
-    sizes = grid.sizes()
-    rules = _rules(points)
     rule_of, reach = _needs(kernel, points)
-    size_of = np.searchsorted([grid.ALL.high[n - 1] for n in sizes[:-1]], np.maximum(maximum, reach))
+    smooth = 0 if points.log_nu is None else SMOOTH
+    rules = {r: _rule(points, r) for r in {*rule_of.tolist(), smooth}}
+    narrow = _narrow(kernel, points, rules[smooth])
+    reach = np.maximum(maximum, reach)
 
     def work(task):
         """(indices of genes that need more columns, summary of the others)."""
-        genes, rule, columns = task
+        genes, rule, columns, last = task
         table = _table(kernel, points, rules[rule], genes, columns)
-        enough = (8 * n_cells * table.pmf[-1].mean(0) < BEYOND) | (len(columns.low) == sizes[-1])
+        enough = (8 * n_cells * table.pmf[-1].mean(0) < BEYOND) | last
         if not enough.any():
             return genes, None
-        part = Part(genes[enough], columns, _some(table, enough), _moments(kernel, points, rules, genes[enough]))
+        part = Part(genes[enough], columns, _some(table, enough), _moments(kernel, points, rules[smooth], genes[enough]))
         return genes[~enough], summary(part)
 
     with ThreadPoolExecutor(threads) as pool:
-        for i, size in enumerate(sizes):
-            step = min(BLOCK, max(1, ENTRIES // (points.n_draws * size)))
-            tasks = []
-            for r in range(len(rules)):
-                genes = np.flatnonzero((size_of == i) & (rule_of == r))
-                tasks += [(genes[a : a + step], r, grid.ALL.first(size)) for a in range(0, len(genes), step)]
-            for wider, result in pool.map(work, tasks):
-                size_of[wider] += 1
-                if result is not None:
-                    yield result
+        for whole, chosen in ((grid.ALL, ~narrow), (grid.NARROW, narrow)):
+            sizes = grid.sizes(whole)
+            size_of = np.where(chosen, np.searchsorted([whole.high[n - 1] for n in sizes[:-1]], reach), -1)
+            for i, size in enumerate(sizes):
+                step = min(BLOCK, max(1, ENTRIES // (points.n_draws * size)))
+                tasks = []
+                for r in rules:
+                    genes = np.flatnonzero((size_of == i) & (rule_of == r))
+                    columns = whole.first(size)
+                    tasks += [(genes[a : a + step], r, columns, size == sizes[-1]) for a in range(0, len(genes), step)]
+                for wider, result in pool.map(work, tasks):
+                    size_of[wider] += 1
+                    if result is not None:
+                        yield result
+
+
+def _narrow(kernel, points: Points, rule: Nodes) -> np.ndarray:
+    """Genes whose counts vary by less than a column's width from cell to cell, in more than a few draws."""
+    found = expected.moments(kernel, Points(points.core, None, None), rule)
+    spread = np.sqrt(found.within + found.between)
+    return (spread * grid.COARSE < found.mean).mean(0) > FEW
 
 
 def _some(arrays: Table | Moments, index):
@@ -79,8 +92,7 @@ def _table(kernel, points: Points, rule: Nodes, genes: np.ndarray, columns: Grid
     return expected.table(law, points.genes(genes).logit_gate, rule, columns)
 
 
-def _moments(kernel, points: Points, rules: list[Nodes], genes: np.ndarray) -> Moments:
-    rule = rules[min(SMOOTH, len(rules) - 1)]
+def _moments(kernel, points: Points, rule: Nodes, genes: np.ndarray) -> Moments:
     return _some(expected.moments(kernel, points.genes(_padded(genes)), rule), slice(0, len(genes)))
 
 
@@ -90,10 +102,11 @@ def _padded(genes: np.ndarray) -> np.ndarray:
     return genes[np.minimum(np.arange(length), len(genes) - 1)]
 
 
-def _rules(points: Points) -> list[Nodes]:
+def _rule(points: Points, r: int) -> Nodes:
+    """The nodes of capture: of GAUSS in order, then of groups of cells."""
     if points.log_nu is None:
-        return [Nodes.none(points.n_draws)]
-    return [nodes.gauss(points.log_nu, n) for _, n in GAUSS] + [nodes.groups(points.log_nu, GROUPS)]
+        return Nodes.none(points.n_draws)
+    return nodes.gauss(points.log_nu, GAUSS[r][1]) if r < len(GAUSS) else nodes.groups(points.log_nu, GROUPS)
 
 
 def _needs(kernel, points: Points) -> tuple[np.ndarray, np.ndarray]:

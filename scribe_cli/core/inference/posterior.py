@@ -80,20 +80,20 @@ class Posterior:
         for row in derive.reported(self.spec):
             value = jax.jit(lambda x, name=row.name: derive.values(self.spec, x)[name])
             lifted = SUPPORTS[row.support].from_log(x_point[row.name]) if row.sampled else None
-            draws = _squeeze(np.asarray(value(x_draws)), row.axes)
+            draws = squeeze(np.asarray(value(x_draws)), row.axes)
             yield Variable(
                 name=row.name,
                 axes=row.axes,
                 support=row.support,
                 sampled=row.sampled,
-                point=_squeeze(np.asarray(value(x_point)), row.axes),
-                lifted=None if lifted is None else _squeeze(np.asarray(lifted), row.axes),
+                point=squeeze(np.asarray(value(x_point)), row.axes),
+                lifted=None if lifted is None else squeeze(np.asarray(lifted), row.axes),
                 draws=draws.reshape(*lead, *draws.shape[1:]),
                 stored=row.stored,
             )
 
 
-def _squeeze(value: np.ndarray, axes: Axes) -> np.ndarray:
+def squeeze(value: np.ndarray, axes: Axes) -> np.ndarray:
     """Drop the slots of a rank-3 value that its axes do not use; leading dimensions stay."""
     used = {SLOT[a] for a in axes}
     return value.squeeze(tuple(slot for slot in (-3, -2, -1) if slot not in used))

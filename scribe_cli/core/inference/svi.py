@@ -71,7 +71,7 @@ def fit(problem: Problem, start: dict, options: Options, on_step: Callable = lam
 def posterior(problem: Problem, fitted: Fitted, options: Options) -> Posterior:
     """Draws from the guide, cell by cell, and the MAP (MODELS.md 6)."""
     params = {group: problem.by_cell(values) for group, values in fitted.params.items()}
-    draws = draw(params, options.seed, options.n_samples)
+    draws = draw(params, options.seed, np.arange(options.n_samples))
     found = fitted.mode
     point = problem.by_cell(found.thetas) if found else params["loc"]
     elbo, elbo_sd = _elbo(problem, fitted, options)
@@ -99,9 +99,9 @@ def posterior(problem: Problem, fitted: Fitted, options: Options) -> Posterior:
     )
 
 
-def draw(params: dict, seed: int, n: int) -> dict:
-    """{site: (n, ...)} thetas from a mean-field guide's parameters: the same for the same seed."""
-    return _host(jax.jit(GUIDE.sample, static_argnums=2)(params, purpose_key(seed, "draw"), n))
+def draw(params: dict, seed: int, numbers: np.ndarray) -> dict:
+    """{site: (numbers, ...)} thetas from a mean-field guide's parameters: a seed and a number are one draw, always."""
+    return _host(jax.jit(GUIDE.sample)(params, purpose_key(seed, "draw"), numbers))
 
 
 def _host(values: dict) -> dict:

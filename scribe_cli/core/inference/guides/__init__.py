@@ -12,8 +12,9 @@ from ... import registry
 class Guide:
     """start(locs, log_sds) -> params; points(params, eps) -> thetas; entropy(params, weights) -> number;
 
-    sample(params, key, n) -> {site: (n, ...)}. params: {group: {site: array}}; eps: standard normal draws in the
-    shape of the sites; weights: {site: weight of each element}.
+    sample(params, key, numbers) -> {site: (numbers, ...)}, a draw for each number, none depending on the others.
+    params: {group: {site: array}}; eps: standard normal draws in the shape of the sites; weights: {site: weight of
+    each element}.
     """
 
     name: str

@@ -24,11 +24,15 @@ def entropy(params, weights):
     return sum((weights[n] * (log_sd + HALF_LOG_2PI_E)).sum() for n, log_sd in params["log_sd"].items())
 
 
-def sample(params, key, n):
-    """n draws; site by site with a key of its own, so that a site's draws do not depend on the others."""
+def sample(params, key, numbers):
+    """The draws of these numbers. Each has keys of its own, site by site: it depends on no other draw and no other site."""
     keys = {name: jax.random.fold_in(key, i) for i, name in enumerate(sorted(params["loc"]))}
-    eps = {name: jax.random.normal(keys[name], (n, *loc.shape)) for name, loc in params["loc"].items()}
-    return jax.vmap(lambda e: points(params, e))(eps)
+
+    def one(number):
+        eps = {n: jax.random.normal(jax.random.fold_in(keys[n], number), loc.shape) for n, loc in params["loc"].items()}
+        return points(params, eps)
+
+    return jax.vmap(one)(numbers)
 
 
 MEMBER = Guide("mean_field", start, points, entropy, sample)

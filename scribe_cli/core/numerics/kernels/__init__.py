@@ -11,6 +11,8 @@ class AbstractKernel(abc.ABC):
     """A law of counts. `n` maps each of `coords` to an array; all broadcast against the counts u."""
 
     name: str
+    symbol: str  # in equations
+    equation: str  # its pmf
     coords: tuple[str, ...]
     thinned: str  # the coordinate that log capture is added to
 

@@ -26,6 +26,8 @@ def _factorials(u):
 
 class NegativeBinomial(AbstractKernel):
     name = "negative_binomial"
+    symbol = "NB"
+    equation = "NB(u; r, p) = C(u+r-1, u) (1-p)^r p^u"
     coords = ("log_r", "logit_p")
     thinned = "logit_p"
 
