@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 from collections.abc import Mapping
@@ -9,15 +10,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import zarr
 
 from ..data.source import Source
 from .anndata import write_anndata
 from .manifest import RUN_ID_COMMENT, manifest_text, sums_text
 from .outputs import FitOutputs, Layer, Selected
-from .schema import FIT, METRICS, RECIPE, RESOLVED, STORE, TABLES
+from .schema import FIT, METRICS, RECIPE, REPORT, RESOLVED, STORE, TABLES
 from .staging import commit, open_stage, read_manifest, seal, writing
 from .store import write_store
-from .stored import open_fit
+from .stored import StoredFit, open_fit
 from .tables import write_tables
 
 
@@ -34,7 +36,11 @@ def write_fit(out: Path, fit: FitOutputs) -> list[str]:
             write_tables(stage / TABLES, fit, results)
         notices = write_anndata(stage / FIT[record.format], results, record, fit.selected, fit.layers)
         _write_texts(stage, fit, results.saturated_values)
-        seal(stage, manifest_text(stage, record.run_id, record.key, record.fingerprint))
+        told = dataclasses.replace(fit.told, notices=(*fit.told.notices, *notices))
+        if fit.report is not None:
+            report = fit.report(StoredFit(stage, zarr.open_group(stage / STORE, mode="r")), told)
+            (stage / REPORT).write_text(report, encoding="utf-8")
+        seal(stage, manifest_text(stage, record, told))
         commit(out, record.run_id)
     return notices
 

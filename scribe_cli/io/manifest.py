@@ -6,14 +6,16 @@ import hashlib
 import json
 import os
 from collections.abc import Iterable, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import h5py
 
-from ..errors import BadRecipe, InputMissing, IOFailure
-from .schema import FIT, MANIFEST, METRICS, RESOLVED, SCHEMA_VERSION, STORE
-from .staging import read_manifest, stale
+from ..errors import BadData, BadRecipe, InputMissing, IOFailure
+from .outputs import RunRecord, Told
+from .schema import FIT, MANIFEST, METRICS, REPORT, RESOLVED, SCHEMA_VERSION, STORE
+from .staging import put_file, read_manifest, stale
 
 RUN_ID_COMMENT = "# run_id: "
 BLOCK = 1 << 20
@@ -41,9 +43,29 @@ def run_id(fingerprint: Mapping[str, str], versions: Mapping[str, str]) -> str:
     return hashlib.sha256(canonical([dict(fingerprint), dict(versions)]).encode()).hexdigest()[:16]
 
 
-def manifest_text(folder: Path, run_id: str, key: str, fingerprint: Mapping[str, str]) -> str:
+def manifest_text(folder: Path, record: RunRecord, told: Told) -> str:
     """manifest.json over all files below `folder`."""
-    return _text({"run_id": run_id, "key": key, "fingerprint": dict(fingerprint), "files": _sums(folder)})
+    of_run = {"run_id": record.run_id, "key": record.key, "fingerprint": dict(record.fingerprint)}
+    return _text({**of_run, "told": asdict(told), "files": _sums(folder)})
+
+
+def told(out: Path) -> Told:
+    """What the run of OUT said and was told. BadData (65) where a version made it that did not keep that."""
+    manifest = read_manifest(out)
+    if "told" not in manifest:
+        raise BadData(f"{out}: made by an earlier version of scribe, without what its report needs; run the fit again")
+    kept = manifest["told"]
+    return Told(kept["command"], tuple(kept["data"]), kept["warnings"], tuple(kept["notices"]))
+
+
+def put_report(out: Path, text: str) -> None:
+    """Replace report.html of a finished run, and its sum in the manifest; one that says the same is left."""
+    manifest, content = read_manifest(out), text.encode()
+    sums = {**manifest["files"], REPORT: hashlib.sha256(content).hexdigest()}
+    if not (out / REPORT).exists() or (out / REPORT).read_bytes() != content:
+        put_file(out, REPORT, content)
+    if sums != manifest["files"]:
+        put_file(out, MANIFEST, _text({**manifest, "files": dict(sorted(sums.items()))}).encode())
 
 
 def sums_text(manifest: Mapping[str, Any], folder: Path) -> str:

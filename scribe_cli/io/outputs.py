@@ -13,6 +13,7 @@ from ..core.model.spec import ModelSpec
 if TYPE_CHECKING:
     from ..core.inference.posterior import Variable
     from ..data.source import Source
+    from .stored import StoredFit
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,19 @@ class RunRecord:
     recipe: bytes
     resolved: str
     results_only: bool = False
+
+
+@dataclass(frozen=True)
+class Told:
+    """What a run said and was told, for its report. Kept in the manifest: unlike results it may hold paths.
+
+    command: as it was typed; data: the inputs; warnings: {name of metrics.json without "warning_": text}.
+    """
+
+    command: str = ""
+    data: tuple[str, ...] = ()
+    warnings: Mapping[str, str] = field(default_factory=dict)
+    notices: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -83,6 +97,8 @@ class FitOutputs:
     tables: {stem: {column: values}} for ppc_gene, ppc_hist, convergence. write_tables: `output.tables`.
     layers: {name: Layer}. metrics: called with the number of saturated values when all else is staged;
     returns metrics.json without its run id. texts: {file name: content} of further files (versions.yml).
+    explained: the model written out, as plain data: {equations: texts, sites: {column: value} each}.
+    report: called last of all with the fit as it is staged; the text of report.html, None for none.
     """
 
     record: RunRecord
@@ -106,3 +122,6 @@ class FitOutputs:
     write_tables: bool = True
     layers: Mapping[str, Layer] = field(default_factory=dict)
     texts: Mapping[str, str | bytes] = field(default_factory=dict)
+    explained: Mapping[str, Any] = field(default_factory=dict)
+    told: Told = Told()
+    report: Callable[[StoredFit, Told], str] | None = None

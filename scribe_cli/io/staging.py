@@ -39,14 +39,17 @@ def open_stage(out: Path, run_id: str) -> Path:
     return stage
 
 
-def require_room(out: Path, needed: int) -> None:
+LESS = "choose another --output, or store less (output.samples, output.data in the recipe)"
+
+
+def require_room(out: Path, needed: int, remedy: str = LESS) -> None:
     """CannotCreate where the disk of OUT, which need not exist yet, has less room than `needed` bytes."""
     place = next(p for p in (out, *out.absolute().parents) if p.exists())
     free = shutil.disk_usage(place).free
     if free < needed:
         raise CannotCreate(
             f"{out}: the results need about {needed / 1e9:.2g} GB and the disk has {free / 1e9:.2g} GB free;"
-            " make room, choose another --output, or store less (output.samples, output.data in the recipe)"
+            f" make room, {remedy}"
         )
 
 
@@ -84,6 +87,20 @@ def commit(out: Path, run_id: str) -> None:
         _remove(out / name)
     shutil.rmtree(out / TMP, ignore_errors=True)
     sync_path(out)
+
+
+def put_file(out: Path, name: str, content: bytes) -> None:
+    """One file of a finished run by rename, whatever else is staged; IOFailure (74) where it cannot be written."""
+    fresh = out / TMP / f"{name}.{os.getpid()}"
+    try:
+        fresh.parent.mkdir(exist_ok=True)
+        fresh.write_bytes(content)
+        sync_path(fresh)
+        os.replace(fresh, out / name)
+        with contextlib.suppress(OSError):  # a run is staged in it
+            fresh.parent.rmdir()
+    except OSError as error:
+        raise IOFailure(f"{out / name}: cannot be written ({error.strerror}); make room or make it writable") from error
 
 
 def read_manifest(folder: Path) -> dict[str, Any] | None:

@@ -6,7 +6,7 @@ draws is in memory, and straight by zarr: xarray opens the result, but need not 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ import zarr
 
 from ..core.axes import CELL, COMPONENT, DATASET, GENE, Axes
 from ..core.inference.posterior import Variable
-from ..core.model.derive import NAMES, Name
+from ..core.model.derive import NAMES, Name, Reported
 from ..core.model.supports import SUPPORTS
 from .outputs import Array, FitOutputs, Selected
 from .results import Results, with_saturated
@@ -46,7 +46,7 @@ def write_store(path: Path, fit: FitOutputs) -> Results:
     _predictive(root, fit)
     _columns(root, results, fit.selected)
     _guide(root, fit.guide)
-    _coordinates(root, fit)
+    put_coordinates(root, fit.coords, fit.sample_dims)
     zarr.consolidate_metadata(root.store, zarr_format=2)
     return results
 
@@ -66,6 +66,7 @@ def _root_attributes(fit: FitOutputs) -> dict[str, Any]:
         "results_only": record.results_only,
         "fingerprint": dict(record.fingerprint),
         "versions": dict(record.versions),
+        "explained": dict(fit.explained),
         "coords": list(fit.coords),
         "inference_library": "numpyro",
     }
@@ -74,7 +75,7 @@ def _root_attributes(fit: FitOutputs) -> dict[str, Any]:
 def _parameter(root: zarr.Group, variable: Variable, fit: FitOutputs) -> Summary:
     """One parameter in `posterior`, `map` and `summary`."""
     summary, draws = summarise(variable, len(fit.sample_dims))
-    attributes = _attributes(variable)
+    attributes = attributes_of(variable)
     if variable.stored:
         _put(root, "posterior", variable.name, Array((*fit.sample_dims, *variable.axes), draws), attributes)
     _put(root, "map", variable.name, Array(variable.axes, summary.statistics["map"]), attributes)
@@ -87,7 +88,7 @@ def _parameter(root: zarr.Group, variable: Variable, fit: FitOutputs) -> Summary
     return summary
 
 
-def _attributes(variable: Variable) -> dict[str, Any]:
+def attributes_of(variable: Variable | Reported) -> dict[str, Any]:
     name = NAMES.get(variable.name, Name(variable.name, variable.name))
     return {
         "descriptive_name": name.descriptive,
@@ -106,7 +107,7 @@ def lifted_dims(axes: Axes, support: str) -> tuple[str, ...]:
 
 
 def _predictive(root: zarr.Group, fit: FitOutputs) -> None:
-    """`ppc`: the predictive tables as arrays along gene, cell, and `bin` of the count histograms."""
+    """`ppc`: the predictive tables, along gene, cell, and `bin` of the count histograms; `convergence` likewise."""
     table = fit.tables.get("ppc_gene", {})
     rows = "row" if DATASET in table else GENE  # with datasets a gene has a row for each
     for name, values in table.items():
@@ -116,6 +117,8 @@ def _predictive(root: zarr.Group, fit: FitOutputs) -> None:
         _put(root, "ppc", name, Array((CELL,), np.asarray(values)))
     for name, values in fit.tables.get("ppc_hist", {}).items():
         _put(root, "ppc", f"hist_{name}", Array(("bin",), np.asarray(values)))
+    for name, values in fit.tables.get("convergence", {}).items():
+        _put(root, "convergence", name, Array(("row",), np.asarray(values)))
 
 
 def _columns(root: zarr.Group, results: Results, selected: Selected) -> None:
@@ -140,16 +143,16 @@ def _guide(root: zarr.Group, guide: Mapping[str, Any] | None) -> None:
             _array(group, site, Array(tuple(f"{site}_{i}" for i in range(values.ndim)), values), {})
 
 
-def _coordinates(root: zarr.Group, fit: FitOutputs) -> None:
+def put_coordinates(root: zarr.Group, coords: Mapping[str, Sequence[str]], sample_dims: Sequence[str]) -> None:
     """In each group the names along the axes that its arrays use; in `coords` all of them."""
-    for axis, names in fit.coords.items():
+    for axis, names in coords.items():
         _put(root, "coords", axis, Array((axis,), np.asarray(names, dtype=str)))
-    labels = {**fit.coords, "statistic": STATISTIC}
+    labels = {**coords, "statistic": STATISTIC}
     for _, group in root.groups():
         used = {d for _, array in group.arrays() for d in array.attrs["_ARRAY_DIMENSIONS"]}
         for axis in sorted(used & set(labels) - set(group)):
             _array(group, axis, Array((axis,), np.asarray(labels[axis], dtype=str)), {})
-        for dim in sorted(used & {*fit.sample_dims, "step"}):
+        for dim in sorted(used & {*sample_dims, "step"}):
             size = _size(group, dim)
             _array(group, dim, Array((dim,), np.arange(size)), {})
 
@@ -171,19 +174,24 @@ def _put(root: zarr.Group, group: str, name: str, array: Array, attributes: Mapp
 
 def _array(group: zarr.Group, name: str, array: Array, attributes: Mapping[str, Any]) -> None:
     values = _plain(array.values)
-    chunks = tuple(_chunk(d, n) for d, n in zip(array.dims, values.shape, strict=True))
+    new_array(group, name, array.dims, values.shape, values.dtype, attributes)[...] = values
+
+
+def new_array(
+    group: zarr.Group, name: str, dims: tuple[str, ...], shape: tuple[int, ...], dtype, attributes: Mapping[str, Any], **most: int
+) -> zarr.Array:
+    """An array to be filled. most: {dimension: how much of it is in a chunk}, beside those of _chunk."""
     # no fill value: xarray would read it as missing
-    out = group.create_array(
+    return group.create_array(
         name,
-        shape=values.shape,
-        dtype=values.dtype,
-        chunks=chunks,
+        shape=shape,
+        dtype=dtype,
+        chunks=tuple(min(_chunk(d, n), most.get(d, n)) for d, n in zip(dims, shape, strict=True)),
         compressors=COMPRESSOR,
         fill_value=None,
         config={"write_empty_chunks": True},
-        attributes={"_ARRAY_DIMENSIONS": list(array.dims), **attributes},
+        attributes={"_ARRAY_DIMENSIONS": list(dims), **attributes},
     )
-    out[...] = values
 
 
 def _plain(values: np.ndarray) -> np.ndarray:

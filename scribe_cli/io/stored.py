@@ -15,6 +15,7 @@ import zarr
 from ..core.axes import GENE, Axes
 from ..core.model.spec import ModelSpec
 from ..errors import BadData, did_you_mean, listed
+from . import plain_zarr
 from .manifest import RUN_ID_COMMENT, locate, one_run
 from .outputs import RunRecord
 from .schema import METRICS, RECIPE, RESOLVED, STATISTIC, STORE, UNCONSTRAINED
@@ -25,9 +26,13 @@ if TYPE_CHECKING:
 
 
 def open_fit(path: Path) -> StoredFit:
-    """A fit from OUT, or from the fit.h5ad or fit.zarr in it. InputMissing (66), IOFailure (74) if of two runs."""
+    """A fit from OUT, or from the fit.h5ad or fit.zarr in it.
+
+    InputMissing (66), IOFailure (74) if of two runs, BadData (65) if its store is not what scribe writes.
+    """
     out = locate(path)
     one_run(out)
+    plain_zarr.check(out / STORE)
     return StoredFit(out, zarr.open_group(out / STORE, mode="r"))
 
 
@@ -148,6 +153,11 @@ class StoredFit:
     def selected(self) -> tuple[np.ndarray, np.ndarray]:
         """Positions of the fitted cells and genes in the input, -1 for the pooled gene."""
         return tuple(np.asarray(self.root["selected"][name][...]) for name in ("cells", "genes"))
+
+    @property
+    def explained(self) -> dict[str, Any]:
+        """The model written out, as in FitOutputs."""
+        return self.root.attrs["explained"]
 
     @property
     def metrics(self) -> dict[str, Any]:

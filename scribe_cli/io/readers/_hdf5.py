@@ -11,7 +11,9 @@ import h5py
 
 from ...errors import BadData, IOFailure
 from .. import claims
+from . import _heaps
 from ._reader import is_regular
+from ._texts import promised
 
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
 DEEPEST = 32
@@ -37,9 +39,16 @@ def recognised(path: Path, is_kind: Callable[[h5py.File], bool]) -> bool:
     leads out of itself (links, external or virtual datasets, plugins), or claims more than it holds."""
     if not is_hdf5(path):
         return False
+    if not _heaps.sound(path):
+        raise BadData(f"{path} is a damaged HDF5 file (a heap of texts); copy it again")
     with opened(path) as root:
-        found = (_claim(dataset, str(path)) for dataset in _datasets(root, path))
-        claims.check([claim for claim in found if claim is not None], str(path))
+        try:
+            found = [_claim(dataset, str(path)) for dataset in _datasets(root, path)]
+            claims.check([claim for claim in found if claim is not None], str(path))
+            for dataset in _datasets(root, path):
+                _check_texts(dataset, str(path))
+        except (ValueError, TypeError, LookupError) as error:  # of h5py, for types and links that are none
+            raise _damaged(path, error) from error
         return is_kind(root)
 
 
@@ -56,10 +65,13 @@ def opened(path: Path) -> Iterator[h5py.File]:
 def _told(path: Path, error: OSError | RuntimeError) -> Exception:
     if isinstance(error, OSError) and error.errno is not None:
         return IOFailure(f"{path} cannot be read: {error}; check the path, its permissions and the disk")
-    text = " ".join(str(error).split())
-    if "truncated file" in text:
+    if "truncated file" in str(error):
         return BadData(f"{path} is a truncated HDF5 file ({path.stat().st_size:,} bytes are there); copy it again")
-    return BadData(f"{path} is a damaged HDF5 file ({text}); copy it again")
+    return _damaged(path, error)
+
+
+def _damaged(path: Path, error: Exception) -> BadData:
+    return BadData(f"{path} is a damaged HDF5 file ({' '.join(str(error).split())}); copy it again")
 
 
 def _datasets(root: h5py.File, path: Path) -> Iterator[h5py.Dataset]:
@@ -80,8 +92,10 @@ def _datasets(root: h5py.File, path: Path) -> Iterator[h5py.Dataset]:
                 yield child
 
 
-def _child(group: h5py.Group, name: str, path: Path) -> h5py.Group | h5py.Dataset | h5py.Datatype:
+def _child(group: h5py.Group, name: str | bytes, path: Path) -> h5py.Group | h5py.Dataset | h5py.Datatype:
     key = f"{group.name.rstrip('/')}/{name}"[1:]
+    if isinstance(name, bytes):
+        raise BadData(f"{path}: the name of {key} is not text in UTF-8; rename it, or copy the file again")
     if name in RESERVED:
         raise BadData(f"{path}: {key} has a name that no Zarr directory can hold; rename it")
     try:
@@ -129,3 +143,11 @@ def _checked_claim(dataset: h5py.Dataset, key: str, place: str) -> claims.Claim:
         raise BadData(f"{place}: {key} has {stored:,} of its {dataset.size * width:,} bytes; copy the file again")
     is_text = dataset.dtype.kind == "O"
     return claims.Claim(key, dataset.size * width, stored, chunk, chunks, written, is_list, is_text)
+
+
+def _check_texts(dataset: h5py.Dataset, place: str) -> None:
+    said, size = promised(dataset), dataset.file.id.get_filesize()
+    if said > size:
+        raise BadData(
+            f"{place}: the texts of {dataset.name[1:]} claim {said:,} bytes, and the file has {size:,}; copy it again"
+        )

@@ -90,8 +90,9 @@ def _lines(file: Path, stream: BinaryIO) -> Iterator[Line]:
         if number == 1 and content.startswith(UTF16):
             raise BadData(f"{file} is text in UTF-16; {TO_UTF8}")
         content = content.removeprefix(UTF8_MARK if number == 1 else b"").rstrip(b"\r\n")
-        if b"\0" in content:
-            raise BadData(f"{file}: line {number} holds a NUL byte; write the file again, as plain text in UTF-8")
+        for byte, name in ((b"\0", "a NUL byte"), (b"\r", "a carriage return, and no line end after it")):
+            if byte in content:
+                raise BadData(f"{file}: line {number} holds {name}; write the file again, as plain text in UTF-8")
         if content:
             yield Line(number, content)
 
@@ -116,12 +117,12 @@ def _form(file: Path, header: Line, first: Line) -> Form:
 
 
 def _parted(file: Path, line: Line, separator: str) -> list[str]:
-    """Fields; one, if the quotes in the line do not fit the separator."""
+    """Fields; none, if the quotes in the line do not fit the separator."""
     text = _text(file, line.number, line.content)
     try:
         return _fields(text, separator)
     except csv.Error:
-        return [text]
+        return []
 
 
 def _fields(text: str, separator: str) -> list[str]:

@@ -6,11 +6,16 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from ...core.axes import GENE
 from ...core.inference.diagnostics import ESS, RHAT
+from ...core.model import parameterizations
 from ...core.model.spec import ModelSpec
+from .misfit import FAILS, SEEN, Misfit, in_words
 
-PPC_FAILS = 0.01  # smallest two-sided p of four statistics, times four
-MISFIT_SHARE = 0.1  # of the genes with counts
+MISFIT_SHARE = 0.1  # of the genes seen often enough, or of the cells
+SIDED = 0.2  # of the failures, to speak of a kind of them
+FEW_CELLS = 30
+DOMINATED_SHARE = 0.5  # of the genes with counts
 DOMINATED = 0.8  # posterior sd over prior sd
 ABOVE_M0 = 0.01  # share of cells
 EBFMI = 0.3
@@ -55,7 +60,7 @@ def of_mcmc(d: Mapping) -> dict[str, str]:
     found = {}
     if not d["rhat"] < RHAT or not min(d["ess_bulk"], d["ess_tail"]) > ESS:
         found["not_converged"] = (
-            f"the chains do not agree yet: largest R-hat {d['rhat']:.3f}, smallest ESS {d['ess_bulk']:.0f} (bulk), "
+            f"the chains do not agree yet: largest R-hat {d['rhat']:.4g}, smallest ESS {d['ess_bulk']:.0f} (bulk), "
             f"{d['ess_tail']:.0f} (tail); raise mcmc.n_samples or mcmc.n_warmup"
         )
     if d["divergences"]:
@@ -67,18 +72,53 @@ def of_mcmc(d: Mapping) -> dict[str, str]:
     return found
 
 
-def misfit(spec: ModelSpec, ppc_p: np.ndarray, empty: np.ndarray) -> dict[str, str]:
-    """ppc_p, empty: (genes,). The remedy names what the model does not have yet."""
-    share = float((ppc_p[~empty] < PPC_FAILS).mean()) if (~empty).any() else 0.0
-    if share <= MISFIT_SHARE:
-        return {}
-    lacking = {"capture (nbvcp)": spec.capture is None, "zero inflation (zinb, zinbvcp)": not spec.gated}
-    remedies = [f"try a model with {name}" for name, lacks in lacking.items() if lacks]
-    remedies.append("fit types of cells apart (data.where)")
-    return {
-        "many_genes_misfit": f"{share:.0%} of the genes with counts do not look like the model's predictions "
-        f"(ppc_gene.tsv.gz); {', or '.join(remedies)}"
+def checks(spec: ModelSpec, genes: Misfit, cells: float) -> dict[str, str]:
+    """Warnings of the predictive checks; the remedies name what the model does not have. cells: share with a misfit."""
+    found = {}
+    if genes.share > MISFIT_SHARE:
+        found["many_genes_misfit"] = (
+            f"{genes.share:.0%} of the genes with a mean count above {SEEN} do not look like the model's predictions "
+            f"({in_words(genes)}; ppc_gene.tsv.gz); {', or '.join(_remedies(spec, genes, cells))}"
+        )
+    if cells > MISFIT_SHARE:
+        remedy = "is the prior of capture the right one?" if spec.capture else "try a model with capture (nbvcp)"
+        found["cell_totals_misfit"] = (
+            f"{cells:.0%} of the cells have a total count that the model does not predict (total_p of cell.tsv.gz); "
+            f"{remedy}"
+        )
+    return found
+
+
+def _remedies(spec: ModelSpec, genes: Misfit, cells: float) -> list[str]:
+    """What may help, the likeliest first."""
+    if spec.capture is None and cells > MISFIT_SHARE:
+        return ["try a model with capture (nbvcp): cells differ in how many of their molecules were counted"]
+    shared = any(GENE not in spec.coordinate_axes(c) for c in parameterizations.load(spec.parameterization).natural)
+    both = min(genes.above["var"], genes.below["var"]) > SIDED * genes.both("var") > 0
+    lacking = {
+        "zero inflation (zinb, zinbvcp)": not spec.gated and genes.above["zero"] > 0.5 * genes.failed,
+        "capture (nbvcp)": spec.capture is None,
+        "a dispersion of each gene's own (parameterization: mean_disp)": shared and both,
     }
+    remedies = [f"try a model with {name}" for name, lacks in lacking.items() if lacks]
+    return [*remedies, "fit types of cells apart (data.where)"]
+
+
+def amount(n_cells: int, dominated: np.ndarray, empty: np.ndarray) -> dict[str, str]:
+    """Warnings of data that say little. dominated, empty: (genes,)."""
+    found = {}
+    share = float(dominated[~empty].mean()) if (~empty).any() else 1.0
+    if n_cells < FEW_CELLS:
+        found["few_data"] = (
+            f"{n_cells} cells: with fewer than {FEW_CELLS} neither dispersions nor zero inflation can be learnt, and "
+            "the predictive checks can hardly fail; intervals show the prior more than the data; fit more cells"
+        )
+    if share > DOMINATED_SHARE:
+        found["prior_dominated"] = (
+            f"{share:.0%} of the genes with counts have parameters that follow their prior rather than the data "
+            "(reason prior-dominated); look at these priors, or leave rare genes out (data.min_counts)"
+        )
+    return found
 
 
 def gene_reasons(empty, ratios: Mapping[str, np.ndarray], ppc_p, rhat: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -90,7 +130,7 @@ def gene_reasons(empty, ratios: Mapping[str, np.ndarray], ppc_p, rhat: Mapping[s
     return {
         "empty": empty,
         "prior-dominated": np.any([none, *(r > DOMINATED for r in ratios.values())], axis=0),
-        "ppc": ppc_p < PPC_FAILS,
+        "ppc": ppc_p < FAILS,
         "not-converged": np.any([none, *(r > RHAT_OF_GENE for r in rhat.values())], axis=0),
     }
 

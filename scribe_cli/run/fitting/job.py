@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from ...core.axes import CELL, GENE, squeezed
 from ...core.inference.diagnostics import prior_ratio
 from ...core.inference.posterior import Posterior, Variable
+from ...core.model import explain
 from ...core.model.spec import ModelSpec
 from ...data.counts import CountData
 from ...io.fit import rebuild_fit, write_fit
-from ...io.outputs import Array, FitOutputs, Layer, RunRecord, Selected
+from ...io.outputs import Array, FitOutputs, Layer, RunRecord, Selected, Told
 from ...io.schema import VERSIONS
 from ...io.stored import open_fit
 from .. import record, redraw
@@ -20,8 +21,9 @@ from ..device import Device
 from ..options import FitOptions
 from ..recipe import resolved
 from ..recipe.config import Config
+from ..reporting import build as report
 from ..terminal.console import Console
-from . import assemble, audit, checking, compiling, findings, inference, metrics
+from . import assemble, audit, checking, compiling, findings, inference, metrics, misfit
 from . import layers as layering
 from .assemble import Collected
 from .checking import Checks
@@ -42,40 +44,43 @@ class Job:
 
 
 def run(asked: FitOptions, config: Config, counts: CountData, identity: Run, device: Device, console: Console) -> None:
-    """Fit and write OUT. Warnings are told as they are found, and again in metrics.json."""
+    """Fit and write OUT. Warnings are told as they are found, and again in metrics.json and the report."""
     spec = config.resolve()
     job = Job(asked, config, counts, identity, console, compiling.watched())
     collected = assemble.collect(counts, spec)
     inferred = inference.infer(collected, spec, config, console)
     with console.phase("ppc"):
         checks = checking.check(inferred.posterior, collected, config, device.cores)
-    warnings = findings.joined([inferred.warnings, *_warnings(config, spec, collected, checks)])
+    reasons = findings.gene_reasons(counts.empty_genes, prior_ratio(inferred.posterior), checks.genes.p, inferred.rhat)
+    warnings = findings.joined([inferred.warnings, *_warnings(spec, collected, checks, reasons)])
     for text in warnings.values():
         console.warning(text)
-    warnings = findings.joined([device.warnings, counts.warnings, warnings])
     drawn, said = layering.layers(inferred.posterior, config, counts.nnz)
     for notice in said:
         console.notice(notice)
-    outputs = _outputs(job, inferred, checks, warnings, drawn)
+    warnings = findings.joined([device.warnings, counts.warnings, warnings])
+    told = Told(asked.command, tuple(map(str, asked.data)), warnings, (*device.notices, *counts.notices, *said))
+    outputs = _outputs(job, inferred, checks, reasons, told, drawn)
     with console.phase("write"):
         for notice in write_fit(asked.output, outputs):
             console.notice(notice)
 
 
-def _warnings(config: Config, spec: ModelSpec, collected: Collected, checks: Checks) -> list[dict[str, str]]:
-    log_library = collected.cells.arrays.get("log_library")
+def _warnings(spec: ModelSpec, collected: Collected, checks: Checks, reasons: Mapping) -> list[dict[str, str]]:
+    log_library, counts = collected.cells.arrays.get("log_library"), collected.counts
+    of_genes = misfit.of_genes(checks.genes.genes, counts.empty_genes)
     return [
         findings.identifiability(spec, log_library),
-        findings.misfit(spec, checks.genes.p, collected.counts.empty_genes),
+        findings.checks(spec, of_genes, misfit.of_cells(checks.cells["total_p"])),
+        findings.amount(counts.n_cells, reasons["prior-dominated"], counts.empty_genes),
     ]
 
 
 def _outputs(
-    job: Job, inferred: Inferred, checks: Checks, warnings: Mapping[str, str], layers: Mapping[str, Layer]
+    job: Job, inferred: Inferred, checks: Checks, reasons: Mapping, told: Told, layers: Mapping[str, Layer]
 ) -> FitOutputs:
     posterior, counts, config = inferred.posterior, job.counts, job.config
     coords = {GENE: counts.gene_names, CELL: counts.cell_names}
-    reasons = findings.gene_reasons(counts.empty_genes, prior_ratio(posterior), checks.genes.p, inferred.rhat)
     numbers = audit.errors(posterior, counts, inferred.lane, config.seed) | {
         "prior_dominated_genes": int(reasons["prior-dominated"].sum()),
         "ppc_failed_genes": int(reasons["ppc"].sum()),
@@ -88,7 +93,7 @@ def _outputs(
         coords=coords,
         sample_dims=posterior.sample_dims,
         map_kind=posterior.map_kind,
-        metrics=lambda saturated: _metrics(job, inferred, warnings, numbers | {"saturated_values": saturated}),
+        metrics=lambda saturated: _metrics(job, inferred, told.warnings, numbers | {"saturated_values": saturated}),
         lifted=_lifted(posterior, config),
         history=posterior.history,
         sample_stats=posterior.sample_stats,
@@ -101,6 +106,9 @@ def _outputs(
         write_tables=config.output.tables,
         layers=layers,
         texts={VERSIONS: record.versions_yml()},
+        explained=dataclasses.asdict(explain.explain(posterior.spec, posterior.facts.sizes)),
+        told=told,
+        report=report.build,
     )
 
 

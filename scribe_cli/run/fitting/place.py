@@ -60,10 +60,15 @@ def settled(asked: FitOptions, run: Run) -> str:
     if state == "sealed":
         staging.commit(out, run.run_id)
         state = identity.state(out, run)
-    if state == "open" and not asked.overwrite:
-        manifest.refuse_other(out, run.fingerprint)
-        _refuse_foreign(out)
+    refuse_other(asked, run, state)
     return state
+
+
+def refuse_other(asked: FitOptions, run: Run, state: str) -> None:
+    """BadRecipe (78) where OUT, in this state, holds what is not this run's, unless it may be replaced."""
+    if state == "open" and not asked.overwrite:
+        manifest.refuse_other(asked.output, run.fingerprint)
+        _refuse_foreign(asked.output)
 
 
 def _refuse_foreign(out: Path) -> None:

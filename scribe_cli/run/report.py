@@ -1,0 +1,28 @@
+"""`scribe report`: report.html of a finished fit, built again. Loads no jax."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ..io import manifest
+from ..io.schema import REPORT
+from ..io.stored import open_fit
+from . import device
+from .options import ReportOptions
+from .terminal import table
+
+
+def report(asked: ReportOptions) -> Path:
+    """The file written. Errors: 66 where there is no fit, 74 where it is of two runs, 73 where the file cannot be."""
+    if asked.output is not None:
+        table.refuse_unwritable(asked.output)
+    stored = open_fit(asked.fit)
+    device.open_cache(device.cache_root())  # matplotlib keeps its own there
+    from .reporting import build
+
+    text = build.build(stored, manifest.told(stored.out))
+    if asked.output is None:
+        manifest.put_report(stored.out, text)
+        return stored.out / REPORT
+    table.write(asked.output, [text.removesuffix("\n")])
+    return asked.output
