@@ -9,6 +9,7 @@ import pty
 import re
 import subprocess
 import sys
+import termios
 import warnings
 from datetime import datetime
 
@@ -19,6 +20,18 @@ from scribe_cli.run.terminal.console import Console
 from scribe_cli.run.terminal.progress import Phase, duration
 
 DATED = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d  "
+
+
+def on_a_terminal(code: str, width: int) -> str:
+    """What a program writes to a terminal of this width for its stderr."""
+    ours, theirs = pty.openpty()
+    termios.tcsetwinsize(theirs, (24, width))
+    env = {k: v for k, v in os.environ.items() if k not in ("COLUMNS", "LINES")} | {"TERM": "xterm"}
+    subprocess.run([sys.executable, "-c", code], stderr=theirs, env=env, check=True)
+    os.close(theirs)
+    shown = os.read(ours, 100_000).decode()
+    os.close(ours)
+    return shown
 
 
 def run_phase(console, losses=(10.0, 5.0)):
@@ -141,6 +154,33 @@ def test_bar_on_a_terminal_only(term, bar):
     assert re.search(r"fit \d+\.\d s  step 1", shown)
     assert ("\x1b[?25l" in shown) == bar and "\x1b[32m" not in shown
     assert bool(re.search(DATED, shown)) != bar
+
+
+def test_the_bar_stays_in_one_line_and_leaves_nothing_behind():
+    """Of 80 columns: each frame is drawn over the one before, so none may be longer."""
+    code = (
+        "import time; from scribe_cli.run.terminal.console import Console\n"
+        "c = Console()\n"
+        "with c.phase('fit'):\n"
+        "    c.progress(14000, 50000, 4512345678.2); time.sleep(0.3)\n"
+    )
+    shown = on_a_terminal(code, 80)
+    plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown)
+    frames = [frame for frame in re.split(r"[\r\n]+", plain) if frame]
+    assert any("step 14,000 of 50,000" in frame and "ETA" in frame for frame in frames)
+    assert max(map(len, frames)) <= 80
+    assert shown.count("\x1b[1A") == 1  # up one line, to erase it at the end
+    assert re.fullmatch(r"fit 0\.\d s  step 14,000  loss 4,512,345,678.2", frames[-1])
+    assert "\x1b[1A\x1b[2Kfit 0." in shown
+
+
+@pytest.mark.parametrize("width", [80, 160, 0])
+def test_messages_are_broken_between_words_on_a_terminal(width):
+    text = "52% of the genes do not look like the model's predictions " * 4 + "a/path/" * 20
+    code = f"from scribe_cli.run.terminal.console import Console; c = Console(); c.warning({text!r}); c.error({text!r})"
+    lines = on_a_terminal(code, width).splitlines()
+    assert max(len(line) for line in lines if "a/path" not in line) <= (width or 80)
+    assert " ".join(line.strip() for line in lines) == f"warning: {text} scribe: error: {text}"
 
 
 def test_duration():

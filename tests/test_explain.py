@@ -1,25 +1,108 @@
-"""A model written out: what `recipe explain` says of it."""
+"""A model written out: what `recipe explain` says of it is the model."""
 
 from __future__ import annotations
 
-from scribe_cli.core.model.explain import explain, text
+import re
+
+import numpy as np
+import pytest
+
+from scribe_cli.cli.main import main
+from scribe_cli.core.model import parameterizations
+from scribe_cli.core.model.capture import COORDINATES
+from scribe_cli.core.model.derive import REPORTED
+from scribe_cli.core.model.explain import explain
 from scribe_cli.core.model.resolve import resolve
+from scribe_cli.core.model.supports import SUPPORTS
 
 SPEC = resolve({"model": "zinbvcp", "parameterization": "mean_odds", "priors": {"organism": "human"}})
 
+# by hand from MODELS.md 1 to 3: {parameterization: (p and p_hat, its formulas, its priors, those on the real line)}
+BY_HAND = {
+    "canonical": ("p", "p_hat_c", [], ["log r_g ~ Normal(0, 3)", "p ~ Beta(1, 1)"], ["logit p ~ Normal(0, 1)"]),
+    "mean_prob": (
+        "p",
+        "p_hat_c",
+        ["r_g = mu_g (1-p)/p"],
+        ["log mu_g ~ Normal(0, 3)", "p ~ Beta(1, 1)"],
+        ["logit p ~ Normal(0, 1)"],
+    ),
+    "mean_odds": (
+        "p",
+        "p_hat_c",
+        ["r_g = mu_g phi", "p = 1/(1+phi)"],
+        ["log mu_g ~ Normal(0, 3)", "phi ~ BetaPrime(1, 1)"],
+        ["log phi ~ Normal(0, 1)"],
+    ),
+    "mean_disp": (
+        "p_g",
+        "p_hat_cg",
+        ["p_g = mu_g/(mu_g+r_g)"],
+        ["log mu_g ~ Normal(0, 3)", "log r_g ~ Normal(0, 1.5)"],
+        ["log r_g ~ Normal(0, 1.5)"],
+    ),
+}
+GATE = ("gate_g ~ Beta(1, 9)", "logit gate_g ~ Normal(-2, 1)")
 
-def test_equations():
-    assert explain(SPEC).equations == (
-        "u_cg ~ gate_g [u = 0] + (1 - gate_g) negative_binomial(r_g, p_hat_c)",
-        "logit p_hat_c = logit p + log nu_c",
-        "r_g = mu_g phi",
-        "p = 1/(1+phi)",
-        "eta_c = -log nu_c",
-        "log mu_g ~ normal(loc 0, scale 3)",
-        "phi ~ BetaPrime(1, 1)",
-        "gate_g ~ Beta(1, 9)",
-        "eta_c ~ Normal(12.2061 - log_library_c, 0.3) truncated to >= 0",
-    )
+
+def by_hand(model: str, parameterization: str, unconstrained: bool) -> list[str]:
+    p, p_hat, formulas, (mean, prob), (real,) = BY_HAND[parameterization]
+    capture, gated = model.endswith("vcp"), model.startswith("zinb")
+    law = f"NB(r_g, {p_hat if capture else p})"
+    lines = [f"u_cg ~ gate_g delta_0 + (1 - gate_g) {law}" if gated else f"u_cg ~ {law}"]
+    lines += ["NB(u; r, p) = C(u+r-1, u) (1-p)^r p^u"]
+    lines += [f"logit {p_hat} = logit {p} + log nu_c"] if capture else []
+    lines += formulas
+    odds = capture and parameterization == "mean_odds"
+    lines += ["phi_nu_c = 1/nu_c - 1"] if odds else []
+    lines += [mean, real if unconstrained else prob]
+    lines += [GATE[unconstrained]] if gated else []
+    return lines + (["phi_nu_c ~ BetaPrime(1, 1)" if odds else "nu_c ~ Beta(1, 1)"] if capture else [])
+
+
+@pytest.mark.parametrize("unconstrained", [False, True])
+@pytest.mark.parametrize("parameterization", BY_HAND)
+@pytest.mark.parametrize("model", ["nbdm", "nbvcp", "zinb", "zinbvcp"])
+def test_equations_are_those_written_by_hand(model, parameterization, unconstrained):
+    spec = resolve({"model": model, "parameterization": parameterization, "unconstrained": unconstrained})
+    lines = explain(spec).equations
+    assert list(lines) == by_hand(model, parameterization, unconstrained)
+    assert max(map(len, lines)) <= 80
+
+
+def test_informed_capture_is_written_with_its_numbers():
+    assert explain(SPEC).equations[-1] == "eta_c ~ Normal(12.2061 - log_library_c, 0.3) truncated to >= 0"
+    assert "eta_c = -log nu_c" in explain(SPEC).equations
+
+
+VALUES = {"mu": 3.0, "phi": 0.4, "p": 0.3, "r": 2.5}
+FORMULAS = [
+    (f"{m.name} {coordinate}", formula, {n: s for n, _, s in m.samples}, coordinate.partition("_")[0])
+    for m in parameterizations.members().values()
+    for coordinate, formula in m.natural.items()
+]
+FORMULAS += [
+    (f"{kernel} {name}", formula, {"log_r": "positive", "logit_p": "unit"}, {"unit": "logit"}.get(support, "log"))
+    for kernel, rows in REPORTED.items()
+    for name, (support, formula) in rows.items()
+]
+
+
+@pytest.mark.parametrize("formula, supports, scale", [f[1:] for f in FORMULAS], ids=[f[0] for f in FORMULAS])
+def test_a_formula_says_what_it_computes(formula, supports, scale):
+    """The text as arithmetic, against the function on the log scale."""
+    given = {name: VALUES[name.removeprefix("log_").removeprefix("logit_")] for name in formula.inputs}
+    found = formula({name: SUPPORTS[supports[name]].from_value(np.float64(value)) for name, value in given.items()})
+    product = re.sub(r"(?<=[\w)]) (?=[\w(])", "*", formula.text)
+    said = eval(product, {}, VALUES)
+    assert found == pytest.approx(np.log(said / (1 - said)) if scale == "logit" else np.log(said), rel=1e-12)
+
+
+@pytest.mark.parametrize("name", COORDINATES)
+def test_a_capture_coordinate_says_what_it_is(name):
+    nu, coordinate = 0.2, COORDINATES[name]
+    said = eval(coordinate.text.replace("log nu", "log(nu)"), {"log": np.log}, {"nu": nu})
+    assert SUPPORTS[coordinate.support].value(coordinate.from_log_nu(np.log(nu))) == pytest.approx(said, rel=1e-12)
 
 
 def test_sites_are_those_of_the_program():
@@ -34,17 +117,19 @@ def test_sites_are_those_of_the_program():
     assert rows["eta_capture_unconstrained"].parameter == "eta_capture"
 
 
-def test_a_parameter_of_every_gene_takes_its_index_along():
-    lines = explain(resolve({"model": "nbvcp", "parameterization": "mean_disp"})).equations
-    assert lines[:3] == (
-        "u_cg ~ negative_binomial(r_g, p_hat_cg)",
-        "logit p_hat_cg = logit p_g + log nu_c",
-        "p_g = mu_g/(mu_g+r_g)",
-    )
-
-
-def test_text_is_the_equations_the_table_and_the_lanes():
-    shown = text(explain(resolve({"model": "nbdm"})))
-    assert shown.splitlines()[0] == "u_cg ~ negative_binomial(r_g, p)"
-    assert "\nsite             axes" in shown and "\np_unconstrained  one " in shown
-    assert shown.endswith("likelihood: histogram (exact, the cheapest of histogram, dense)\n")
+@pytest.mark.parametrize("data", [False, True])
+def test_the_command_shows_the_equations_the_sites_and_the_lanes(capsys, data):
+    more = ["--data", "testdata/small.h5ad", "--device", "cpu"] if data else []
+    assert main(["recipe", "explain", "nbdm", *more]) == 0
+    shown = capsys.readouterr().out.splitlines()
+    at = shown.index("")
+    assert shown[:2] == ["u_cg ~ NB(r_g, p)", "NB(u; r, p) = C(u+r-1, u) (1-p)^r p^u"]
+    table = [re.split(r"  +", line) for line in shown[at + 1 : -2]]
+    shapes = [["shape"], ["120"], ["1"]] if data else [[]] * 3
+    head, mu, phi = shapes
+    assert table == [
+        ["sampled", "axes", *head, "coordinate"],
+        ["mu_unconstrained", "gene", *mu, "log mu"],
+        ["phi_unconstrained", "one", *phi, "log phi"],
+    ]
+    assert shown[-1] == "likelihood: histogram, exact (slower ways to the same number: dense)"

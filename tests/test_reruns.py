@@ -44,9 +44,9 @@ MINE = "a user's own"
 
 
 def write_input(path: Path, more: int = 0) -> None:
-    counts = np.random.default_rng(0).negative_binomial(2, 0.3, (20, 8)).astype(np.float32)
+    counts = np.random.default_rng(0).negative_binomial(2, 0.3, (40, 8)).astype(np.float32)
     counts[0, 0] += more
-    obs = pd.DataFrame({"batch": ["a", "b"] * 10}, index=[f"cell{i}" for i in range(20)])
+    obs = pd.DataFrame({"batch": ["a", "b"] * 20}, index=[f"cell{i}" for i in range(40)])
     anndata.AnnData(csr_matrix(counts), obs, pd.DataFrame(index=[f"gene{i}" for i in range(8)])).write_h5ad(path)
 
 
@@ -205,6 +205,20 @@ def test_a_dry_run_prints_a_recipe_that_resolves_to_itself_and_writes_nothing(he
     check_finished(42)
 
 
+def test_a_dry_run_says_that_out_is_another_runs(here, run):
+    edit(here)
+    before = tree(here)
+    code, out, err = run(*LINE, "--dry-run", "-q")
+    assert (code, out) == (78, "") and "another run: recipe differs" in err and tree(here) == before
+    assert run(*OVERWRITE, "--dry-run", "-q")[0] == 0 and tree(here) == before
+
+
+def test_an_output_given_as_data_is_told_where_its_counts_are(here, run):
+    before = tree(here)
+    code, out, err = run("fit", "out", "--recipe", "recipe.yaml", "-o", "new")
+    assert (code, out) == (65, "") and "out/fit.h5ad, give that" in err and tree(here) == before
+
+
 def test_the_input_gone(here, run):
     Path("in.h5ad").unlink()
     code, out, err = run(*LINE)
@@ -310,7 +324,7 @@ def test_another_entry_deleted_is_made_again_and_equal_runs_are_equal_bytes(here
     check_finished(42)
     after = tree(here / "out")
     # times, or the sums of files with times
-    differ = {"run.log", "events.jsonl", "status.json", "metrics.json", "manifest.json"}
+    differ = {"run.log", "events.jsonl", "status.json", "metrics.json", "manifest.json", "report.html"}
     assert set(after) == set(before) and {name for name in before if before[name] != after[name]} <= differ
 
 
@@ -363,7 +377,7 @@ def half_moved(stage: Path) -> bool:
 @pytest.mark.parametrize("moment", [begun, complete, half_moved])
 def test_killed_while_it_replaces_an_older_result(here, run, moment):
     edit(here)
-    new = json.loads(run(*LINE, "--dry-run", "--json")[1])["run_id"]
+    new = json.loads(run(*OVERWRITE, "--dry-run", "--json")[1])["run_id"]
     job = subprocess.Popen([*SCRIBE, *OVERWRITE], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     while job.poll() is None and not moment(here / "out" / ".tmp" / new):
         time.sleep(0.001)

@@ -45,6 +45,7 @@ def command(console: Console, data: tuple[Path, ...], recipe: str, output: Path 
         output=output_folder(output, data, recipe),
         overrides=options.overrides(settings, data_layer=layer, dataset_key=dataset_key, seed=seed),
         machine=Machine(given.pop("device"), given.pop("threads")),
+        command=options.typed(),
         **given,
     )
     _show(console, verb.fit(asked, console), as_json)

@@ -12,7 +12,7 @@ from ..errors import did_you_mean, listed
 from ..run.terminal.console import Console
 from . import errors
 
-COMMANDS = ("fit", "summary", "score", "simulate", "recipe")
+COMMANDS = ("fit", "sample", "summary", "ppc", "score", "simulate", "report", "recipe", "inspect", "doctor")
 
 
 class Commands(click.Group):

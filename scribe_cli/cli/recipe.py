@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import ModuleType
 
 import click
 
@@ -10,6 +11,17 @@ from ..run.options import Machine, RecipeOptions
 from ..run.terminal.console import Console
 from ..run.terminal.table import deliver
 from . import options
+
+of_a_recipe = options.together(
+    options.recipe_argument, options.data_for, options.settings, options.reading, options.machine, options.speech
+)
+
+
+def verb() -> ModuleType:
+    """Loaded when a command runs: help and completion do without."""
+    from ..run import recipes
+
+    return recipes
 
 
 @click.group("recipe")
@@ -22,56 +34,38 @@ def command() -> None:
 @click.pass_obj
 def listing(console: Console) -> None:
     """The bundled recipes."""
-    from ..run import recipes as verb
-
-    deliver([verb.listing()], "table", None, console)
+    deliver([verb().listing()], "table", None, console)
 
 
 @command.command()
-@click.argument("name")
+@options.bundled_argument
 @options.speech
 @click.pass_obj
 def show(console: Console, name: str) -> None:
     """A bundled recipe, as it is written."""
-    from ..run import recipes as verb
-
-    console.result(verb.show(name).rstrip("\n"))
+    console.result(verb().show(name).rstrip("\n"))
 
 
 @command.command()
-@options.recipe_argument
-@options.data_for
-@options.settings
-@options.reading
-@options.machine
-@options.speech
+@of_a_recipe
 @click.pass_obj
 def check(console: Console, recipe: str, **given) -> None:
     """What is wrong in a recipe, with its line.
 
     With --data: whether those data can be fitted with it.
     """
-    from ..run import recipes as verb
-
-    console.result(verb.check(_asked(recipe, **given), console))
+    console.result(verb().check(_asked(recipe, **given), console))
 
 
 @command.command()
-@options.recipe_argument
-@options.data_for
-@options.settings
-@options.reading
-@options.machine
-@options.speech
+@of_a_recipe
 @click.pass_obj
 def explain(console: Console, recipe: str, **given) -> None:
     """The model of a recipe, written out.
 
     Its equations, a table of what is sampled, and how the likelihood is summed; with --data the sizes too.
     """
-    from ..run import recipes as verb
-
-    equations, sites, likelihood = verb.explain(_asked(recipe, **given), console)
+    equations, sites, likelihood = verb().explain(_asked(recipe, **given), console)
     console.result(f"{equations}\n")
     deliver([sites], "table", None, console)
     console.result(f"\n{likelihood}")
@@ -82,9 +76,7 @@ def explain(console: Console, recipe: str, **given) -> None:
 @click.pass_obj
 def init(console: Console) -> None:
     """A commented recipe to start from."""
-    from ..run import recipes as verb
-
-    console.result(verb.starter().rstrip("\n"))
+    console.result(verb().starter().rstrip("\n"))
 
 
 @command.command()
@@ -92,9 +84,7 @@ def init(console: Console) -> None:
 @click.pass_obj
 def schema(console: Console) -> None:
     """The JSON Schema of recipes, for editors."""
-    from ..run import recipes as verb
-
-    console.result(verb.schema())
+    console.result(verb().schema())
 
 
 def _asked(recipe: str, data: Path | None, settings: tuple[str, ...], transpose: bool, **given) -> RecipeOptions:

@@ -27,7 +27,8 @@ from . import options
 def command(console: Console, data: tuple[Path, ...], settings: tuple[str, ...], output: Path | None, **given) -> None:
     """The log-likelihood of data.
 
-    At parameters (--recipe, --params) or at the MAP of a fit (--fit). Full and normalised, in float64, with 17 digits; by cell or by gene, two columns with their names.
+    At parameters (--recipe, --params) or at the MAP of a fit (--fit). Full and normalised, in float64, with 17
+    digits; by cell or by gene, two columns with their names.
     """
     from ..run import score as verb
 

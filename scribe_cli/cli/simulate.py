@@ -25,7 +25,8 @@ from . import options
 def command(console: Console, recipe: str, settings: tuple[str, ...], **given) -> None:
     """Counts drawn from a model, with their truth.
 
-    The parameters are a draw from the recipe's prior, or given (--params). Each parameter used is stored as true_<parameter>. The one line on stdout is the file written.
+    The parameters are a draw from the recipe's prior, or given (--params). Each parameter used is stored as
+    true_<parameter>. The one line on stdout is the file written.
     """
     from ..run import simulate as verb
 

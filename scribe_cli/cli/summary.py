@@ -23,8 +23,8 @@ from . import options
 def command(console: Console, fit: Path, names: str, genes: tuple[str, ...], form: str | None, output: Path | None) -> None:
     """The parameters of a fit: MAP, mean, sd, quantiles.
 
-    FIT is the directory of a fit, or the fit.h5ad in it. As a table: the globals, and of gene and cell parameters the spread and the extremes. With tsv, json or -o:
-    every row.
+    FIT is the directory of a fit, or the fit.h5ad in it. As a table: the globals, and of gene and cell parameters
+    the spread and the extremes. With tsv, json or -o: every row.
     """
     from ..run import summary as verb
 

@@ -43,7 +43,7 @@ def fit(
     keys = {name.replace("__", "."): value for name, value in overrides.items()}
     console = Console(quiet=True)
     with memory_input.as_paths(adata_or_path, console.warning) as paths:
-        fit_verb(FitOptions(paths, recipe_or_dict, out, keys, Machine(**of_machine), **of_run), console)
+        fit_verb(FitOptions(paths, recipe_or_dict, out, keys, Machine(**of_machine), overrides_from="argument", **of_run), console)
     return Result(open_fit(out), folder=folder)
 
 

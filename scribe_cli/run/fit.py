@@ -19,7 +19,7 @@ from .terminal.console import Console
 
 def fit(asked: FitOptions, console: Console) -> FitRecord:
     """The whole job. Every error is a ScribeError with its exit code; OUT is touched only once the input has passed."""
-    config = recipes.load(asked.recipe, asked.overrides, several=len(asked.data) > 1)
+    config = recipes.load(asked.recipe, asked.overrides, several=len(asked.data) > 1, above=asked.overrides_from)
     config.resolve()
     checked = _gates(asked.fail_on, config)
     place.refuse(asked)
@@ -42,6 +42,7 @@ def _fit(asked: FitOptions, config: Config, checked: Sequence[Gate], console: Co
         data = identity.seen(asked, config, counts.digest, counts.source.format)
     run = identity.of(asked, config, data)
     if asked.dry_run:
+        place.refuse_other(asked, run, identity.state(asked.output, run))
         return FitRecord(asked.output, "checked", run.run_id, resolved=resolved.resolved_text(config))
     state = place.settled(asked, run)
     if state == "finished":

@@ -11,8 +11,9 @@ from ..data.counts import CountData
 from ..data.joined import joined
 from ..data.selection import Selection
 from ..data.source import Source
-from ..errors import InputMissing
+from ..errors import BadData, InputMissing
 from ..io import readers
+from ..io.schema import FIT
 from .options import stems
 from .recipe.config import Config
 from .terminal.console import Console
@@ -24,6 +25,8 @@ def open_data(paths: Sequence[Path], layer: str | None, transpose: bool) -> Sour
     for path in paths:
         if not path.exists():
             raise InputMissing(f"{path}: no such file or directory; give the count matrix to read")
+        if inside := next((name for name in FIT.values() if (path / name).exists()), None):
+            raise BadData(f"{path}: is the output of a fit; its counts are in {path / inside}, give that")
     labels = stems(paths)
     sources = [readers.open_source(path, layer, transpose) for path in paths]
     return sources[0] if len(sources) == 1 else joined(sources, labels)

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
 
 import numpy as np
 
 from ..core.model.spec import ModelSpec
 from ..data.counts import CountData
 from ..errors import BadData, listed
-from . import device, params, reading
+from . import device, fitted_data, params, reading
 from .options import ScoreOptions
-from .recipe import config, yaml12
+from .recipe import config
 from .terminal.console import Console
 from .terminal.table import Table
 
@@ -57,23 +56,10 @@ def _at_fit(asked: ScoreOptions, console: Console):
     from ..io.stored import open_fit
 
     stored = open_fit(asked.fit)
-    recipe = yaml12.parse(stored.resolved, str(asked.fit)).value
-    own = config.load(recipe, {**asked.overrides, **_chosen_genes(stored, recipe["data"])})
+    own = fitted_data.recipe_of(stored, asked.overrides, several=len(asked.data) > 1)
     with console.phase("read"):
-        counts = reading.read(asked.data, own, asked.transpose, console)
-    if counts.pooled and list(counts.gene_names) != stored.coords["gene"]:
-        raise BadData(
-            f"{counts.source.path}: data.gene_coverage of the fit's recipe pools other genes here than in the fit; "
-            "score the data that were fitted, or fit without gene_coverage"
-        )
+        counts = fitted_data.read(stored, own, asked.data, asked.transpose, console)
     return at_map(stored, counts if asked.genes is None else _of_genes(counts, asked.genes))
-
-
-def _chosen_genes(stored, data: Mapping) -> dict:
-    """Genes that the fit chose by their counts are taken by name: in other data other genes would pass."""
-    if data["min_cells"] == data["min_counts"] == 0 or data["gene_coverage"] < 1:
-        return {}
-    return {"data.min_cells": 0, "data.min_counts": 0, "data.genes": stored.coords["gene"]}
 
 
 def _of_genes(counts: CountData, names: Sequence[str]) -> CountData:
@@ -82,8 +68,7 @@ def _of_genes(counts: CountData, names: Sequence[str]) -> CountData:
     if missing:
         text = f"{counts.source.path}: {len(missing)} of the genes are not there: {listed(missing, 5)}; leave them out"
         raise BadData(text)
-    at = [place[name] for name in names]
-    return replace(counts, csr=counts.csr[:, at], gene_names=counts.gene_names[at], gene_index=counts.gene_index[at])
+    return fitted_data.on_genes(counts, np.array([place[name] for name in names]))
 
 
 def at_map(stored, counts: CountData):
@@ -95,11 +80,11 @@ def at_map(stored, counts: CountData):
 
     spec: ModelSpec = stored.spec
     x = {p.name: SUPPORTS[p.support].to_log(_rank3(stored.lifted(p.name), p.axes)) for p in spec.params}
-    genes = _places(stored.coords["gene"], counts.gene_names, "genes", counts)
+    genes = fitted_data.places(stored.coords["gene"], counts.gene_names, "genes", counts)
     x = {name: v[..., genes] if v.shape[-1] > 1 else v for name, v in x.items()}
     natural = program.natural(spec, x)
     if spec.per_cell:
-        natural = of_cells(natural, _places(stored.coords["cell"], counts.cell_names, "cells", counts))
+        natural = of_cells(natural, fitted_data.places(stored.coords["cell"], counts.cell_names, "cells", counts))
     return counts, spec, natural, facts_of(counts, spec)
 
 
@@ -110,15 +95,3 @@ def _rank3(value: np.ndarray, axes) -> np.ndarray:
     for axis, size in zip(axes, value.shape, strict=True):
         shape[SLOT[axis]] = size
     return value.reshape(shape)
-
-
-def _places(fitted: list[str], names: np.ndarray, what: str, counts: CountData) -> np.ndarray:
-    """Where each name stands in the fit. BadData for one that the fit has not seen."""
-    place = {name: i for i, name in enumerate(fitted)}
-    new = [name for name in names if name not in place]
-    if new:
-        raise BadData(
-            f"{counts.source.path}: {len(new):,} of its {len(names):,} {what} are not in the fit, which has parameters "
-            f"of each: {listed(new, 5)}; select those of the fit (data.where, data.genes), or fit these"
-        )
-    return np.array([place[name] for name in names])

@@ -6,6 +6,7 @@ import logging
 import os
 import shutil
 import sys
+import textwrap
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +15,13 @@ from pathlib import Path
 from ..record import peak_memory_gb
 from .journal import Journal, now
 from .progress import Bar, Phase
+
+NO_WIDTH = 80  # characters in a line of a terminal that does not say how many
+
+
+def printable(text: str) -> str:
+    """What no terminal should act on (line ends, escape sequences, halves of surrogates, in names) as Python writes it."""
+    return text if text.isprintable() else "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
 class Console:
@@ -51,7 +59,7 @@ class Console:
 
     def error(self, text: str) -> None:
         """For the one line of a failed command."""
-        self._write(f"scribe: error: {text}")
+        self._write(self._folded(f"scribe: error: {printable(text)}"))
 
     def block(self, text: str) -> None:
         """Several lines on stderr: a help text, a traceback."""
@@ -119,6 +127,7 @@ class Console:
             root.removeHandler(handler)
 
     def _say(self, kind: str, text: str, shown: bool, fields: dict | None = None) -> None:
+        text = printable(text)
         entry = (now(), kind, text, fields or {})
         if self._journal:
             self._journal.event(*entry)
@@ -127,7 +136,14 @@ class Console:
         if shown:
             label = {"warning": "warning: "}.get(kind, "")
             date = "" if self._on_terminal() else f"{entry[0]:%Y-%m-%d %H:%M:%S}  "
-            self._write(f"{date}{label}{text}")
+            self._write(self._folded(f"{date}{label}{text}"))
+
+    def _folded(self, text: str) -> str:
+        """For a terminal in lines of its width, broken between words; elsewhere a message is one line."""
+        if not self._on_terminal():
+            return text
+        width = os.get_terminal_size(sys.stderr.fileno()).columns or NO_WIDTH
+        return textwrap.fill(text, width, break_long_words=False, break_on_hyphens=False)
 
     def _write(self, text: str) -> None:
         sys.stderr.write(text + "\n")

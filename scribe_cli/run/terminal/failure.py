@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from ...errors import ScribeError
 
+LONGEST = 4000  # characters of a message
+
 
 def exit_code(error: BaseException) -> int:
     """CONTRACT section 4. An error nobody foresaw is 1, a bug."""
@@ -18,7 +20,7 @@ def exit_code(error: BaseException) -> int:
 
 def message(error: BaseException) -> str:
     """What is wrong, where and what to do, in one line."""
-    text = " ".join(str(error).split())
+    text = _cut(" ".join(str(error).split()))
     if isinstance(error, ScribeError):
         return text
     if isinstance(error, KeyboardInterrupt):
@@ -28,6 +30,12 @@ def message(error: BaseException) -> str:
     if isinstance(error, OSError):
         return f"{text}: reading or writing failed"
     return f"{type(error).__name__}: {text[:500]} (a bug of scribe: the same command with -vv shows where)"
+
+
+def _cut(text: str) -> str:
+    """A message that quotes a name without end: its beginning and its end."""
+    left = len(text) - LONGEST
+    return text if left <= 0 else f"{text[: LONGEST // 2]} ({left:,} characters left out) {text[-LONGEST // 2 :]}"
 
 
 def is_bug(error: BaseException) -> bool:

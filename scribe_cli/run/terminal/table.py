@@ -59,10 +59,15 @@ def refuse_unwritable(path: Path) -> None:
 def deliver(tables: Iterable[Table], form: str, path: Path | None, console: Console) -> None:
     """The tables to stdout, or to a file that appears whole. Errors: 73 where it cannot be written."""
     texts = itertools.chain.from_iterable(_apart(tables, form, console.width if path is None else None))
-    if path is None:
-        for line in texts:
-            console.result(line)
+    if path is not None:
+        write(path, texts)
         return
+    for line in texts:
+        console.result(line)
+
+
+def write(path: Path, texts: Iterable[str]) -> None:
+    """Lines to a file that appears whole, or to a pipe. Errors: 73 where it cannot be written."""
     regular = path.is_file() or not path.exists()  # not a pipe, not /dev/stdout
     fresh = path.with_name(f".{path.name}.{os.getpid()}") if regular else path
     try:
@@ -130,8 +135,9 @@ def _blocks(widths: list[int], right: list[bool], width: int | None) -> Iterator
 def _separated(table: Table, separator: str) -> Iterator[str]:
     for row in itertools.chain([table.columns] if table.header else [], table.rows):
         buffer = io.StringIO()
-        csv.writer(buffer, delimiter=separator, lineterminator="").writerow([_exact(value) for value in row])
-        yield buffer.getvalue()
+        # of its line end the writer knows which characters need quotes
+        csv.writer(buffer, delimiter=separator, lineterminator="\r\n").writerow([_exact(value) for value in row])
+        yield buffer.getvalue().removesuffix("\r\n")
 
 
 def _json(table: Table) -> Iterator[str]:
