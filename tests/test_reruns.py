@@ -289,15 +289,19 @@ def test_no_room_for_another_run_leaves_the_older_one(here, run, monkeypatch):
 # parts of a run
 
 
-def test_a_deleted_fit_is_made_again_without_fitting(here, run, monkeypatch):
+@pytest.mark.parametrize("missing", [("fit.h5ad",), ("report.html",), ("fit.h5ad", "report.html")])
+def test_a_deleted_fit_or_report_is_made_again_without_fitting(here, run, monkeypatch, missing):
     before = tree(here / "out")
-    Path("out/fit.h5ad").rename("before.h5ad")
+    Path("before.h5ad").write_bytes(Path("out/fit.h5ad").read_bytes())
+    for name in missing:
+        (Path("out") / name).unlink()
     forbid(monkeypatch, (inference, "infer"))
     assert run(*LINE) == (0, "out\n", "")
     check_finished(42)
     assert contents("out/fit.h5ad") == contents("before.h5ad")
     after = tree(here / "out")
-    assert all(after[name] == data for name, data in before.items() if name.startswith(("posterior.zarr", "tables")))
+    same = ("posterior.zarr", "tables", "report.html")
+    assert all(after[name] == data for name, data in before.items() if name.startswith(same))
 
 
 def contents(path: str) -> dict[str, object]:

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from ...io import manifest, staging
-from ...io.schema import FIT
+from ...io.schema import FIT, REPORT
 from .. import record
 from ..options import FitOptions, stems
 from ..recipe import resolved
@@ -80,7 +80,8 @@ def of(asked: FitOptions, config: Config, data: Input) -> Run:
 
 
 def state(out: Path, run: Run) -> str:
-    """"finished"; "sealed": all is made and only has to be moved in place; "stripped": only fit.h5ad is missing; "open"."""
+    """"finished"; "sealed": all is made and only has to be moved in place; "stripped": only what is made from the store
+    is missing, fit.h5ad or report.html; "open"."""
     if manifest.finished(out, run.run_id):
         return "finished"
     if staging.sealed(out, run.run_id):
@@ -89,7 +90,7 @@ def state(out: Path, run: Run) -> str:
     if found is None or found["run_id"] != run.run_id:
         return "open"
     missing = {name.split("/")[0] for name in found["files"] if not (out / name).exists()}
-    return "stripped" if missing == {FIT[run.format]} else "open"
+    return "stripped" if missing and missing <= {FIT[run.format], REPORT} else "open"
 
 
 def status_fields(data: Input) -> dict:

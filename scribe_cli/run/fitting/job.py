@@ -12,10 +12,11 @@ from ...core.inference.posterior import Posterior, Variable
 from ...core.model import explain
 from ...core.model.spec import ModelSpec
 from ...data.counts import CountData
+from ...io import manifest
 from ...io.fit import rebuild_fit, write_fit
 from ...io.outputs import Array, FitOutputs, Layer, RunRecord, Selected, Told
-from ...io.schema import VERSIONS
-from ...io.stored import open_fit
+from ...io.schema import FIT, REPORT, VERSIONS
+from ...io.stored import StoredFit, open_fit
 from .. import record, redraw
 from ..device import Device
 from ..options import FitOptions
@@ -165,10 +166,17 @@ def _metrics(job: Job, inferred: Inferred, warnings: Mapping[str, str], numbers:
 
 
 def rebuild(asked: FitOptions, config: Config, counts: CountData, console: Console) -> None:
-    """fit.h5ad again from the store and the input, without fitting."""
+    """fit.h5ad again from the store and the input, and report.html from the store, without fitting."""
     stored = open_fit(asked.output)
+    if not (asked.output / FIT[stored.record.format]).exists():
+        _rebuild_fit(stored, config, counts, console)
+    if not (asked.output / REPORT).exists():
+        manifest.put_report(asked.output, report.build(stored, manifest.told(asked.output)))
+
+
+def _rebuild_fit(stored: StoredFit, config: Config, counts: CountData, console: Console) -> None:
     n = config.svi.n_samples if config.inference_method == "svi" else config.mcmc.n_samples * config.mcmc.n_chains
     drawn, _ = layering.layers(redraw.posterior(stored, n), config, counts.nnz)
     with console.phase("write"):
-        for notice in rebuild_fit(asked.output, counts.source, drawn):
+        for notice in rebuild_fit(stored.out, counts.source, drawn):
             console.notice(notice)
