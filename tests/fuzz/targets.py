@@ -25,7 +25,7 @@ SMALL = forms.Matrix(forms.COUNTS[:6, :5], forms.CELLS[:6], forms.GENES[:5])
 
 @dataclass(frozen=True)
 class Target:
-    """inputs: bytes; run(folder, input): reads it; allowed: the errors it may end in; seconds: the longest it may take."""
+    """run(folder, input): reads one; allowed: the errors it may end in; seconds: the longest it may take."""
 
     inputs: st.SearchStrategy[bytes]
     run: Callable[[Path, bytes], object]
@@ -117,7 +117,24 @@ def entries(draw) -> bytes:
     return draw(st.sampled_from(["\n", "\r\n", " \n", "\n\n"])).join(body).encode()
 
 
-def read(name: str, oracle: Callable[[bytes], np.ndarray]) -> Callable[[Path, bytes], object]:
+@st.composite
+def tables(draw) -> bytes:
+    """A table with names and counts, one of its cells odd at most."""
+    rows, columns = draw(st.integers(1, 4)), draw(st.integers(1, 4))
+    head = [draw(st.sampled_from(["", "cell", '"a b"', "é"])), *(f"g{i}" for i in range(columns))]
+    body = [
+        [f"c{i}", *map(str, draw(st.lists(st.integers(0, 12), min_size=columns, max_size=columns)))]
+        for i in range(rows)
+    ]
+    made = [head[draw(st.integers(0, 1)) :] if columns > 1 else head, *body]
+    if draw(st.booleans()):
+        row = draw(st.sampled_from(made))
+        row[draw(st.integers(0, len(row) - 1))] = draw(st.sampled_from(ODD_CELLS))
+    separator, end = draw(st.sampled_from(",\t;")), draw(st.sampled_from(["\n", "\r\n", "\n\n", "\r"]))
+    return end.join(separator.join(row) for row in made).encode() + draw(st.sampled_from([b"", b"\n", b"\r\n", b" "]))
+
+
+def read(name: str, oracle: Callable[[bytes], list[np.ndarray]]) -> Callable[[Path, bytes], object]:
     """Write the input under a name and read it whole; what is read must be what the oracle reads, turned or not."""
 
     def run(folder: Path, content: bytes) -> object:
@@ -130,10 +147,10 @@ def read(name: str, oracle: Callable[[bytes], np.ndarray]) -> Callable[[Path, by
     return run
 
 
-def same(counts: CountData, plain: np.ndarray) -> None:
+def same(counts: CountData, plain: list[np.ndarray]) -> None:
     read = counts.csr.toarray()
-    if not any(np.array_equal(read, np.rint(whole)) for whole in (plain, plain.T)):
-        raise AssertionError(f"read as {read.tolist()}, and it is {plain.tolist()}")
+    if not any(np.array_equal(read, np.rint(whole)) for table in plain for whole in (table, table.T)):
+        raise AssertionError(f"read as {read.tolist()}, and it is {[table.tolist() for table in plain]}")
 
 
 def read_folder(folder: Path, content: bytes) -> object:
@@ -145,7 +162,7 @@ def read_folder(folder: Path, content: bytes) -> object:
         (inside / name).write_bytes(part)
     counts = CountData.build(open_source(inside))
     plain = oracles.mtx(parts[0])
-    if sorted(counts.csr.shape) == sorted(plain.shape):  # else features that are no genes are left out
+    if sorted(counts.csr.shape) == sorted(plain[0].shape):  # else features that are no genes are left out
         same(counts, plain)
     return counts
 
@@ -182,6 +199,28 @@ def recipe_seeds() -> list[bytes]:
 
 
 HEADER = b"%%MatrixMarket matrix coordinate integer general\n"
+ODD_CELLS = (
+    '"3"',
+    '"',
+    '""',
+    "3.0",
+    "1e1",
+    " 2",
+    "2 ",
+    "",
+    "NA",
+    "-0",
+    "+1",
+    "0.9999",
+    "1,5",
+    "a,b",
+    "\\x00",
+    "0x1",
+    "1_0",
+    "1e400",
+    "00",
+    "٣",
+)
 ODD_LINES = (
     "% 1 1 1",
     "1 1 1 %",
@@ -235,10 +274,12 @@ TARGETS = {
     "csv": Target(
         st.one_of(
             mutated(table_seeds(), pieces("gene", "\r\n")),
-            *(lines(st.one_of(NUMBERS, st.text('ab",;\t', max_size=4)), s) for s in ",\t;"),
+            tables(),
+            tables(),
+            st.sampled_from(",\t;").flatmap(lambda s: lines(st.one_of(NUMBERS, st.text('ab",;\t', max_size=4)), s)),
             st.binary(max_size=200),
         ),
-        read("x.csv", oracles.table),
+        read("x.csv", oracles.tables),
         DATA,
     ),
     "recipe": Target(

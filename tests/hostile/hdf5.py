@@ -180,6 +180,39 @@ def value(x: float, dtype=np.float64) -> Callable[[Path], list[str]]:
     return changed("X/data", change)
 
 
+def longer(key: str, gzip: bool) -> Callable[[Path], list[str]]:
+    """A list of names, the first of which claims 4 GB."""
+
+    def damage(path: Path) -> None:
+        with h5py.File(path, "r+") as root:
+            names, attributes = root[key][()], dict(root[key].attrs)
+            del root[key]
+            packing = {"chunks": names.shape, "compression": "gzip", "shuffle": True} if gzip else {}
+            array = root.create_dataset(key, data=names, dtype=TEXT, **packing)
+            array.attrs.update(attributes)
+            if gzip:  # without its shuffle filter, bit 0 of the mask
+                raw = bytes([255] * 4) + bytes(16 * len(names) - 4)
+                array.id.write_direct_chunk((0,), zlib.compress(raw), filter_mask=1)
+                return
+            place = array.id.get_offset()
+        with path.open("r+b") as file:
+            file.seek(place + 3)
+            file.write(b"\xff")
+
+    def make(folder: Path) -> list[str]:
+        path = forms.h5ad(folder)
+        damage(path)
+        return fit(path.name)
+
+    return make
+
+
+def broken_heap(content: bytes) -> bytes:
+    """The first heap of texts with an object of size 0 that ends it."""
+    at = content.index(b"GCOL") + 16
+    return content[:at] + bytes(16) + content[at + 16 :]
+
+
 CATEGORICAL = {"encoding-type": "categorical", "encoding-version": "0.2.0", "ordered": False}
 REFERENCES = np.full((31, 23), h5py.Reference(), h5py.ref_dtype)
 LINKED = {
@@ -217,6 +250,8 @@ CLAIMED = {
     "pointers never written": Case(empty("X/indptr", (2**40,), "i8", (1000,)), 65, "X/indptr has 0 of its"),
     "names of vast length": Case(empty("obs/_index", (31,), "S100000000", (1,)), 65, "obs/_index has 0 of its"),
     "more names than fit": Case(empty("var/_index", (2**33,), TEXT, (1000,)), 65, "var/_index has 0 of its"),
+    "a name of 4 GB": Case(longer("obs/_index", gzip=False), 65, "the texts of obs/_index claim 4,278,1"),
+    "a name of 4 GB, packed": Case(longer("var/_index", gzip=True), 65, "the texts of var/_index claim 4,294,9"),
     "uns never written": Case(empty("uns/big", (10**11,), "f8", (1000,)), 65, "uns/big has 0 of its"),
     "a chunk that is a bomb": Case(made("X", bomb), 65, "a chunk of X claims 0.13 GB"),
     "a chunk that unpacks to more": Case(made("X", small_bomb), 65, "X is to hold 2,852 bytes"),
@@ -234,6 +269,7 @@ CUT = {
     "h5ad: noise in the middle": Case(
         cut(lambda b: b[:800] + np.random.default_rng(1).bytes(4000) + b[4800:]), 65, "damaged HDF5 file"
     ),
+    "h5ad: a heap that ends in nothing": Case(cut(broken_heap), 65, "a heap of texts"),
     "h5ad: zeros in the middle": Case(cut(lambda b: b[:96] + bytes(3000) + b[3096:]), 65, "damaged HDF5 file"),
 }
 MATRIX = {

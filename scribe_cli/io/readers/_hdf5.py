@@ -23,6 +23,8 @@ FILTERS = {1, 2, 3, 4, 5, 6, 32000}
 LINKS = {h5py.SoftLink: "a soft link", h5py.ExternalLink: "a link to another file"}
 # names of no layer, column or key: a Zarr directory has them for itself
 RESERVED = {"..", ".zarray", ".zgroup", ".zattrs", ".zmetadata", "zarr.json"}
+# what h5py raises of a damaged file: of types that are none and names that are no text, errors of Python's own kinds
+DAMAGED = (OSError, RuntimeError, TypeError, ValueError, LookupError)
 PLAIN = "only what lies in the file under its own name is read: write it again without it"
 
 
@@ -42,13 +44,10 @@ def recognised(path: Path, is_kind: Callable[[h5py.File], bool]) -> bool:
     if not _heaps.sound(path):
         raise BadData(f"{path} is a damaged HDF5 file (a heap of texts); copy it again")
     with opened(path) as root:
-        try:
-            found = [_claim(dataset, str(path)) for dataset in _datasets(root, path)]
-            claims.check([claim for claim in found if claim is not None], str(path))
-            for dataset in _datasets(root, path):
-                _check_texts(dataset, str(path))
-        except (ValueError, TypeError, LookupError) as error:  # of h5py, for types and links that are none
-            raise _damaged(path, error) from error
+        found = [_claim(dataset, str(path)) for dataset in _datasets(root, path)]
+        claims.check([claim for claim in found if claim is not None], str(path))
+        for dataset in _datasets(root, path):
+            _check_texts(dataset, str(path))
         return is_kind(root)
 
 
@@ -58,19 +57,15 @@ def opened(path: Path) -> Iterator[h5py.File]:
     try:
         with h5py.File(path, "r", locking="best-effort") as root:
             yield root
-    except (OSError, RuntimeError) as error:
+    except DAMAGED as error:
         raise _told(path, error) from error
 
 
-def _told(path: Path, error: OSError | RuntimeError) -> Exception:
+def _told(path: Path, error: Exception) -> Exception:
     if isinstance(error, OSError) and error.errno is not None:
         return IOFailure(f"{path} cannot be read: {error}; check the path, its permissions and the disk")
     if "truncated file" in str(error):
         return BadData(f"{path} is a truncated HDF5 file ({path.stat().st_size:,} bytes are there); copy it again")
-    return _damaged(path, error)
-
-
-def _damaged(path: Path, error: Exception) -> BadData:
     return BadData(f"{path} is a damaged HDF5 file ({' '.join(str(error).split())}); copy it again")
 
 

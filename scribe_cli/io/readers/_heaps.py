@@ -1,4 +1,4 @@
-"""Heaps of an HDF5 file, where its texts of any length lie: an object of size zero in one makes libhdf5 2.0 loop for ever.
+"""Heaps of an HDF5 file, where texts of any length lie: an object of no size in one makes libhdf5 2.0 loop for ever.
 
 HDF5 File Format Specification 3.0, III.E, "Disk Format: Level 1E - Global Heap": a signature, version and size, then
 objects, each with its index, references and size; index 0 is the free space at the end.
@@ -20,7 +20,7 @@ def sound(path: Path) -> bool:
     if path.stat().st_size > LARGEST_FILE:
         return True
     content = path.read_bytes()
-    if _width(content) != WIDTH:
+    if len(content) < HEAD or _width(content) != WIDTH:
         return True
     at = content.find(SIGNATURE)
     while at >= 0:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from math import prod
 
 import h5py
 import numpy as np
@@ -28,39 +29,43 @@ class Stored:
 
 def promised(dataset: h5py.Dataset) -> int:
     """Bytes of all texts of a dataset together, as far as they can be told; 0 where it has none."""
-    kind = dataset.id.get_type()
-    offsets, width = _offsets(kind), kind.get_size()
+    width, offsets = _layout(dataset.id.get_type())
     total = 0
-    for content in _contents(dataset) if offsets and dataset.file.userblock_size == 0 else ():
+    for content in _contents(dataset, width) if offsets and dataset.file.userblock_size == 0 else ():
         elements = np.frombuffer(content, np.uint8, len(content) // width * width).reshape(-1, width)
         for at in offsets:
             total += int(np.ascontiguousarray(elements[:, at : at + 4]).view("<u4").sum(dtype=np.uint64))
     return total
 
 
-def _offsets(kind: h5py.h5t.TypeID) -> list[int]:
-    """Places of texts in an element of a type."""
-    if isinstance(kind, h5py.h5t.TypeCompoundID):
-        members = range(kind.get_nmembers())
-        return [kind.get_member_offset(i) + at for i in members for at in _offsets(kind.get_member_type(i))]
-    is_text = isinstance(kind, h5py.h5t.TypeStringID) and kind.is_variable_str()
-    return [0] if (is_text or isinstance(kind, h5py.h5t.TypeVlenID)) and kind.get_size() == ELEMENT else []
+def _layout(kind: h5py.h5t.TypeID) -> tuple[int, list[int]]:
+    """Bytes of an element in the file, and where texts are in it; the type tells those in memory: 8 bytes a text."""
+    if isinstance(kind, h5py.h5t.TypeStringID) and kind.is_variable_str():
+        return ELEMENT, [0]
+    if isinstance(kind, h5py.h5t.TypeVlenID):
+        return ELEMENT, [0]
+    wider, offsets = 0, []
+    for i in range(kind.get_nmembers()) if isinstance(kind, h5py.h5t.TypeCompoundID) else ():
+        member, at = kind.get_member_type(i), kind.get_member_offset(i) + wider
+        width, inner = _layout(member)
+        offsets += [at + offset for offset in inner]
+        wider += width - member.get_size()
+    return kind.get_size() + wider, offsets
 
 
-def _contents(dataset: h5py.Dataset) -> Iterator[bytes]:
+def _contents(dataset: h5py.Dataset, width: int) -> Iterator[bytes]:
     """The bytes of a dataset, by chunks, unpacked; not those packed by other filters, or within the header."""
     made = dataset.id.get_create_plist()
-    filters = [made.get_filter(i)[0] for i in range(made.get_nfilters())]
-    if not set(filters) <= {DEFLATE, SHUFFLE, FLETCHER32}:
+    filters = [made.get_filter(i) for i in range(made.get_nfilters())]
+    if not {number for number, *_ in filters} <= {DEFLATE, SHUFFLE, FLETCHER32}:
         return
-    width = dataset.id.get_type().get_size()
     with open(dataset.file.filename, "rb") as file:
         for part in _stored(dataset):
             file.seek(part.place)
             content = file.read(part.size)
-            for i, number in reversed(list(enumerate(filters))):
+            for i, (number, _, values, _) in reversed(list(enumerate(filters))):
                 if not part.skipped >> i & 1:
-                    content = _undone(number, content, width, int(np.prod(dataset.chunks)) * width)
+                    content = _undone(number, values, content, prod(dataset.chunks) * width)
             yield content
 
 
@@ -77,13 +82,13 @@ def _stored(dataset: h5py.Dataset) -> list[Stored]:
     return found
 
 
-def _undone(number: int, content: bytes, width: int, most: int) -> bytes:
-    """What a filter was given. ValueError if it is not what the filter makes."""
+def _undone(number: int, values: tuple[int, ...], content: bytes, most: int) -> bytes:
+    """What a filter was given; values: its own. ValueError if it is not what the filter makes."""
     if number == FLETCHER32:
         return content[:-4]
     if number == SHUFFLE:
-        whole = len(content) // width * width
-        return np.frombuffer(content, np.uint8, whole).reshape(width, -1).T.tobytes() + content[whole:]
+        whole = len(content) // values[0] * values[0]
+        return np.frombuffer(content, np.uint8, whole).reshape(values[0], -1).T.tobytes() + content[whole:]
     try:
         return zlib.decompressobj().decompress(content, most)
     except zlib.error as error:
