@@ -68,7 +68,20 @@ def test_the_process_says_no_more(name, tmp_path, monkeypatch):
     assert case.said in done.stderr and done.stderr.count("\n") == 1, done.stderr
 
 
-NAMES = ["../../up", "/abs", "a/b", "", "..", "x\ty", "line\nend", "\x1b[31mred", '"quoted", a', "~", "zarr.json", "$HOME"]
+NAMES = [
+    "../../up",
+    "/abs",
+    "a/b",
+    "",
+    "..",
+    "x\ty",
+    "line\nend",
+    "\x1b[31mred",
+    '"quoted", a',
+    "~",
+    "zarr.json",
+    "$HOME",
+]
 
 
 @pytest.mark.parametrize("format", ["h5ad", "zarr"])

@@ -1,6 +1,6 @@
 """python -m tests.hostile [PART OF A NAME]: every hostile input, and how the command that is given it ends.
 
-One line each: exit code, seconds, peak memory, what it said. With --json, an object a line, for the test.
+One line each: exit code, seconds of the processor, peak memory, what it said. With --json, an object a line, for the test.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from scribe_cli.cli.main import main
 from . import CASES
 from .case import Case
 
-PATIENCE = 30  # seconds, until the process is ended by the alarm
+PATIENCE = 60  # seconds on the clock, until the process is ended by the alarm
 
 
 def contents(folder: Path) -> list[tuple[str, int, int]]:
@@ -45,9 +45,9 @@ def outcome(case: Case, folder: Path) -> dict:
     gc.collect()
     Path("/proc/self/clear_refs").write_text("5")
     signal.alarm(PATIENCE)
-    start = time.perf_counter()
+    start = time.process_time()  # of the processor: a neighbour at work is no fault of the input
     code, out, err = captured(args)
-    seconds = time.perf_counter() - start
+    seconds = time.process_time() - start
     signal.alarm(0)
     return {
         "code": code,
