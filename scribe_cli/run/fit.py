@@ -33,10 +33,7 @@ def _fit(asked: FitOptions, config: Config, checked: Sequence[Gate], console: Co
     from . import reading  # with pandas, which a finished run does without
 
     chosen = device.start(asked.machine)
-    for notice in chosen.notices:
-        console.notice(notice)
-    for warning in chosen.warnings.values():
-        console.warning(warning)
+    console.tell(chosen)
     with console.phase("read"):
         counts = reading.read(asked.data, config, asked.transpose, console)
         data = identity.seen(asked, config, counts.digest, counts.source.format)

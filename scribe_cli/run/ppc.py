@@ -53,10 +53,7 @@ def ppc(asked: PpcOptions, console: Console) -> None:
     n_histograms = pictures.WORST + pictures.WELL if asked.genes is None else min(len(asked.genes), pictures.MOST)
     predictive_check.refuse(asked.output, stored.out, [*TABLES, *pictures.names(n_histograms)])
     chosen = device.start(asked.machine)
-    for notice in chosen.notices:
-        console.notice(notice)
-    for warning in chosen.warnings.values():
-        console.warning(warning)
+    console.tell(chosen)
     from . import redraw
     from .predictive import counted as counts
 

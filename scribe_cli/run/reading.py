@@ -42,8 +42,5 @@ def read(paths: Sequence[Path], config: Config, transpose: bool, console: Consol
     counts = CountData.build(open_data(paths, config.data.layer, transpose), selection(config))
     doubts = design.doubts(counts, config.dataset_key, config.data.library_size)
     counts = replace(counts, warnings=counts.warnings | doubts)
-    for notice in counts.notices:
-        console.notice(notice)
-    for warning in counts.warnings.values():
-        console.warning(warning)
+    console.tell(counts)
     return counts

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from ..core.axes import CELL, GENE
-from ..errors import InputMissing, did_you_mean, listed
+from ..errors import InputMissing, UsageError, did_you_mean, listed
 from .options import RecipeOptions
 from .recipe import config as recipes
 from .recipe import recipe_file, resolved
@@ -35,6 +35,7 @@ def show(name: str) -> str:
 
 def check(asked: RecipeOptions, console: Console) -> str:
     """One line that says all is well; with data, that they can be fitted so. Errors as those of `scribe fit`."""
+    _refuse_unread(asked)
     config = recipes.load(asked.recipe, asked.overrides)
     spec = config.resolve()
     resolved.resolved(config)
@@ -47,6 +48,7 @@ def check(asked: RecipeOptions, console: Console) -> str:
 
 def explain(asked: RecipeOptions, console: Console) -> tuple[str, Table, str]:
     """Equations, the table of sites, the way the likelihood is summed; with data, the sizes of all sites."""
+    _refuse_unread(asked)
     config = recipes.load(asked.recipe, asked.overrides)
     spec = config.resolve()
     sizes = None
@@ -69,10 +71,18 @@ def _ways(cheapest: str, *others: str) -> str:
     return f"{cheapest}, exact" + (f" (slower ways to the same number: {', '.join(others)})" if others else "")
 
 
+def _refuse_unread(asked: RecipeOptions) -> None:
+    """Options about data and the machine that reads them act only where data are read."""
+    given = {"--transpose": asked.transpose, "--device": asked.machine.device, "--threads": asked.machine.threads}
+    flag = next((flag for flag, value in given.items() if value), None)
+    if asked.data is None and flag is not None:
+        raise UsageError(f"{flag} is about reading data, and without --data none are read; leave it out")
+
+
 def _read(asked: RecipeOptions, config: recipes.Config, console: Console):
     from . import device, reading
 
-    device.start(asked.machine)
+    console.tell(device.start(asked.machine))
     with console.phase("read"):
         return reading.read((asked.data,), config, asked.transpose, console)
 

@@ -30,10 +30,7 @@ def sample(asked: SampleOptions, console: Console) -> None:
     if asked.seed is not None and stored.guide is None:
         raise UsageError("--seed: chains hold draws already, and none are made with it; leave it out")
     chosen = device.start(asked.machine)
-    for notice in chosen.notices:
-        console.notice(notice)
-    for warning in chosen.warnings.values():
-        console.warning(warning)
+    console.tell(chosen)
     from . import redraw
 
     draws = redraw.Draws.of(stored, asked.seed)

@@ -23,7 +23,7 @@ def score(asked: ScoreOptions, console: Console) -> Table:
 
 def scored(asked: ScoreOptions, console: Console):
     """(Scores, the CountData they are of)."""
-    device.start(asked.machine)
+    console.tell(device.start(asked.machine))
     from ..core.analysis import pointwise
 
     counts, spec, natural, facts = (_at_fit if asked.fit else _at_params)(asked, console)

@@ -48,10 +48,7 @@ def simulate(asked: SimulateOptions, console: Console) -> None:
     _check(asked)
     given = None if asked.params is None else params.read(asked.params)
     chosen = device.start(asked.machine)
-    for notice in chosen.notices:
-        console.notice(notice)
-    for warning in chosen.warnings.values():
-        console.warning(warning)
+    console.tell(chosen)
     if asked.like is None and "data" in config.given():
         console.notice(
             "the recipe's block data selects from a data file, and none is read without --like: it is not used"

@@ -11,10 +11,15 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..record import peak_memory_gb
 from .journal import Journal, now
 from .progress import Bar, Phase
+
+if TYPE_CHECKING:
+    from ...data.counts import CountData
+    from ..device import Device
 
 NO_WIDTH = 80  # characters in a line of a terminal that does not say how many
 
@@ -56,6 +61,13 @@ class Console:
 
     def warning(self, text: str) -> None:
         self._say("warning", text, True)
+
+    def tell(self, found: Device | CountData) -> None:
+        """The notices and warnings of a device, or of data."""
+        for text in found.notices:
+            self.notice(text)
+        for text in found.warnings.values():
+            self.warning(text)
 
     def error(self, text: str) -> None:
         """For the one line of a failed command."""
