@@ -11,6 +11,7 @@ import pytest
 import scipy.sparse as sp
 
 import scribe_cli
+from scribe_cli.cli.main import main
 from scribe_cli.data.counts import CountData
 from scribe_cli.data.design import doubts
 from scribe_cli.data.selection import Selection
@@ -151,6 +152,10 @@ def test_a_fit_of_several_splits_its_checks_by_input_and_is_scored_by_them(two, 
     checks = pd.read_csv(tmp_path / "out" / "tables" / "ppc_gene.tsv.gz", sep="\t", keep_default_na=False)
     assert set(checks["dataset"]) == {"", "a", "b"}
     assert np.isfinite(fit.log_likelihood(list(two)))
+    own = [*("ppc", str(tmp_path / "out")), str(two[1]), "-o", str(tmp_path / "checks"), "-q"]
+    assert main(own) == 0  # one of the inputs has no column that names its dataset
+    assert "dataset" not in pd.read_csv(tmp_path / "checks" / "ppc_gene.tsv.gz", sep="\t")
+    assert main([*own, "--dataset-key", "dataset"]) == 65
     again = scribe_cli.fit(list(two), "nbdm", tmp_path / "out", **steps)
     assert again.metrics == fit.metrics
     with pytest.raises(scribe_cli.errors.ScribeError, match="input"):

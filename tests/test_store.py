@@ -19,10 +19,12 @@ import scipy.sparse
 import xarray
 import zarr
 
-from scribe_cli.errors import BadRecipe, InputMissing, IOFailure
+from scribe_cli.errors import BadRecipe, InputMissing, IOFailure, UsageError
 from scribe_cli.io import manifest
+from scribe_cli.io.anndata import refuse_foreign_key
 from scribe_cli.io.fit import open_fit, rebuild_fit, write_fit
 from scribe_cli.io.outputs import Array
+from scribe_cli.io.staging import refuse_entry
 from scribe_cli.io.summary import at_limits, summarise
 
 CELLS, GENES = [0, 2, 3, 6], [1, 3, 4, -1]
@@ -324,6 +326,44 @@ def test_an_earlier_fit_under_the_same_key_is_replaced(tmp_path):
     made = anndata.read_h5ad(tmp_path / "again/out/fit.h5ad")
     assert "scribe_mu_map" in made.var and "scribe_mu_map" not in made.varm and "batch" in made.obs
     assert made.uns["scribe"]["run_id"] == "f" * 16 and "replaced" in notices[0]
+
+
+def test_a_fit_under_a_longer_key_stays(tmp_path):
+    """`scribe` begins `scribe_old`, whose names are its own."""
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").mkdir()
+    first = fits.outputs(fits.h5ad(tmp_path), record=fits.record(key="scribe_old"))
+    write_fit(tmp_path / "a/out", first)
+    old = anndata.read_h5ad(tmp_path / "a/out/fit.h5ad")
+    src = fits.source(tmp_path / "a/out/fit.h5ad", scipy.sparse.csr_array(old.X), old.obs, old.var)
+    write_fit(tmp_path / "b/out", fits.outputs(src))
+    both = anndata.read_h5ad(tmp_path / "b/out/fit.h5ad")
+    src = fits.source(tmp_path / "b/out/fit.h5ad", scipy.sparse.csr_array(both.X), both.obs, both.var)
+    notices = write_fit(tmp_path / "out", fits.outputs(src))
+    made = anndata.read_h5ad(tmp_path / "out/fit.h5ad")
+    assert "key scribe:" in notices[0]
+    assert {"scribe_old_fitted", "scribe_fitted"} <= set(made.var) & set(made.obs)
+    assert {"scribe", "scribe_old"} <= set(made.uns)
+    pd.testing.assert_frame_equal(made.var[[c for c in old.var if c.startswith("scribe_old")]], old.var.filter(like="scribe_old"))
+
+
+def test_what_others_keep_under_our_key_is_refused(tmp_path):
+    src = fits.h5ad(tmp_path)
+    refuse_foreign_key(src, "scribe")
+    with h5py.File(src.path, "a") as file:
+        anndata.io.write_elem(file, "uns/pca", {"variance": np.ones(3)})
+    with pytest.raises(UsageError, match="pca.*--key-added"):
+        refuse_foreign_key(src, "pca")
+    refuse_foreign_key(src, "scribe")
+
+
+def test_no_output_replaces_a_part_of_a_fit(tmp_path):
+    out, _ = written(tmp_path)
+    for path in (out / "metrics.json", out / "tables/new.tsv", out / "posterior.zarr", out / "run.log"):
+        with pytest.raises(UsageError, match="part of the fit"):
+            refuse_entry(path)
+    for path in (out / "mine.tsv", tmp_path / "metrics.json", tmp_path / "tables/new.tsv"):
+        refuse_entry(path)
 
 
 def test_tables(tmp_path):

@@ -15,12 +15,14 @@ import zarr
 
 from ..core.axes import CELL, GENE
 from ..data.source import Source
+from ..errors import UsageError
 from .elements import Group, copy_element, copy_old_raw, plain_frame, quiet_writing, write_element
 from .layers import write_layer
 from .outputs import Layer, RunRecord, Selected
 from .readers._frames import read_frame
 from .results import SIDE, Place, Results, annotations, frames, labels, scalars
 from .schema import SCHEMA_VERSION, STORE
+from .slots import Slots, is_fit, slots_in
 
 # written anew; the rest of the file is copied
 ANEW = ("obs", "var", "uns")
@@ -41,11 +43,12 @@ def write_anndata(
     shape = tuple(len(places[axis].frame) for axis in (CELL, GENE))
     with quiet_writing(), _create(path, record.format, source) as target:
         notices = _copy_input(source, target, record)
-        notices += _drop_earlier(target, source, key)
+        slots = slots_of(target, key)
+        notices += _drop_earlier(target, source, slots)
         for name in MAPPINGS:
             _mapping(target, name)
         for axis, place in places.items():
-            _side(target, axis, place, results, key)
+            _side(target, axis, place, results, slots)
         write_element(target["uns"], key, uns(results, record))
         target["uns"][key].attrs["run_id"] = record.run_id
         for name, layer in layers.items():
@@ -103,7 +106,7 @@ def _copy_input(source: Source, target: Group, record: RunRecord) -> list[str]:
         if not record.results_only:
             everything = tuple(np.arange(n) for n in source.shape)
             write_layer(target, "X", _counts(source), source.shape, everything)
-        return _only_counts(source)
+        return _only_counts(source, record.results_only)
     left = {*ANEW, *OLD_RAW, *(DATA if record.results_only else ())}
     with opened(source) as file:
         if "raw.X" in file and not record.results_only:
@@ -113,29 +116,49 @@ def _copy_input(source: Source, target: Group, record: RunRecord) -> list[str]:
     return [f"{source.path}: {path} is None, which older readers refuse: it is left out of the result" for path in lost]
 
 
-def _only_counts(source: Source) -> list[str]:
+def _only_counts(source: Source, results_only: bool) -> list[str]:
     """A notice where the input had more than its counts, obs and var."""
+    what = "obs and var" if results_only else "counts, obs and var"
     if source.parts:
         lost = any(part.source.format in READABLE for part in source.parts)
         why = f"{len(source.parts)} inputs are joined"
     else:
         lost, why = source.format in READABLE, f"{source.path}: transposed"
-    return [f"{why}, so only counts, obs and var go into the result"] if lost else []
+    return [f"{why}, so only {what} go into the result"] if lost else []
 
 
-def _drop_earlier(target: Group, source: Source, key: str) -> list[str]:
+def refuse_foreign_key(source: Source, key: str) -> None:
+    """UsageError (2) where the input has something of another maker under the key that the results are to have."""
+    if not _copyable(source):
+        return
+    with opened(source) as file:
+        if "uns" in file and key in file["uns"] and not is_fit(_group(file["uns"][key])):
+            raise UsageError(
+                f'{source.path}: uns["{key}"] is there already and of no fit of scribe, so results under the key {key} '
+                "would replace it; choose another --key-added"
+            )
+
+
+def slots_of(root: Group, key: str) -> Slots:
+    """Of an AnnData on disk."""
+    uns = root["uns"] if "uns" in root else {}
+    return slots_in({name: _group(uns[name]) for name in uns}, key)
+
+
+def _group(element: Group) -> Group | dict:
+    """A group as a mapping of its names; nothing of what is no group."""
+    return dict.fromkeys(element) if isinstance(element, h5py.Group | zarr.Group) else {}
+
+
+def _drop_earlier(target: Group, source: Source, slots: Slots) -> list[str]:
     """Take out what an earlier fit under the same key left in the input, so that no two fits are mixed."""
-    if "uns" not in target or key not in target["uns"]:
+    if not slots.earlier:
         return []
     for name in ("obsm", "varm", "layers"):
-        for child in [c for c in target[name] if is_ours(c, key)] if name in target else []:
+        for child in [c for c in target[name] if slots.own(c)] if name in target else []:
             del target[name][child]
-    del target["uns"][key]
-    return [f"{source.path}: holds results of an earlier fit under the key {key}: they are replaced"]
-
-
-def is_ours(name: str, key: str) -> bool:
-    return name.startswith(f"{key}_") or name == f"X_{key}"
+    del target["uns"][slots.key]
+    return [f"{source.path}: holds results of an earlier fit under the key {slots.key}: they are replaced"]
 
 
 def _mapping(target: Group, name: str) -> None:
@@ -144,18 +167,17 @@ def _mapping(target: Group, name: str) -> None:
         _encoded(target.create_group(name), "dict")
 
 
-def _side(target: Group, axis: str, place: Place, results: Results, key: str) -> None:
+def _side(target: Group, axis: str, place: Place, results: Results, slots: Slots) -> None:
     """obs and obsm, or var and varm: the input's columns, then ours."""
     side = SIDE[axis]
-    write_element(target, side, annotated(place.frame, annotations(results, key, axis, place), key))
-    for name, values in frames(results, key, axis, place).items():
+    write_element(target, side, annotated(place.frame, annotations(results, slots.key, axis, place), slots))
+    for name, values in frames(results, slots.key, axis, place).items():
         write_element(target[f"{side}m"], name, values)
 
 
-def annotated(frame: pd.DataFrame, ours: Mapping[str, np.ndarray], key: str) -> pd.DataFrame:
+def annotated(frame: pd.DataFrame, ours: Mapping[str, np.ndarray], slots: Slots) -> pd.DataFrame:
     """The frame without what an earlier fit left in it, then our columns."""
-    earlier = f"{key}_fitted" in frame
-    theirs = frame[[c for c in frame if c not in ours and not (earlier and is_ours(c, key))]]
+    theirs = frame[[c for c in frame if c not in ours and not (slots.earlier and slots.own(c))]]
     return pd.concat([theirs, pd.DataFrame(ours, index=frame.index)], axis=1)
 
 

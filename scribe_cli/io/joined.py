@@ -18,10 +18,11 @@ from ..data.names import unique
 from ..data.selection import label
 from ..errors import BadData, InputMissing
 from . import plain_zarr
-from .anndata import annotated, is_ours, uns
+from .anndata import annotated, slots_of, uns
 from .elements import Group, named, quiet
 from .results import SIDE, Place, annotations, frames
 from .schema import FIT
+from .slots import Slots, slots_in
 from .stored import StoredFit
 
 
@@ -54,9 +55,10 @@ def join(stored: StoredFit, data: anndata.AnnData) -> anndata.AnnData:
     out, results, key = data.copy(), stored.results, stored.record.key
     places = {CELL: Place(out.obs, positions(stored, CELL, out.obs.index))}
     places[GENE] = Place(out.var, positions(stored, GENE, out.var.index))
-    if key in out.uns:
-        _drop_earlier(out, key)
-    out.obs, out.var = (annotated(p.frame, annotations(results, key, axis, p), key) for axis, p in places.items())
+    slots = slots_in(out.uns, key)
+    if slots.earlier:
+        _drop_earlier(out, slots)
+    out.obs, out.var = (annotated(p.frame, annotations(results, key, axis, p), slots) for axis, p in places.items())
     out.obsm.update(frames(results, key, CELL, places[CELL]))
     out.varm.update(frames(results, key, GENE, places[GENE]))
     out.uns[key] = uns(results, stored.record)
@@ -84,9 +86,9 @@ def positions(stored: StoredFit, axis: str, names: pd.Index) -> np.ndarray:
     return at
 
 
-def _drop_earlier(data: anndata.AnnData, key: str) -> None:
+def _drop_earlier(data: anndata.AnnData, slots: Slots) -> None:
     for mapping in (data.obsm, data.varm, data.layers):
-        for name in [n for n in named(mapping) if is_ours(n, key)]:
+        for name in [n for n in named(mapping) if slots.own(n)]:
             del mapping[name]
 
 
@@ -96,7 +98,8 @@ def _layers(stored: StoredFit, key: str, places: dict[str, Place], shape: tuple[
     if not path.exists():
         return {}
     with _opened(path, stored.format) as root:
-        names = [name for name in root["layers"] if is_ours(name, key)]
+        slots = slots_of(root, key)
+        names = [name for name in root["layers"] if slots.own(name)]
         own = tuple(positions(stored, axis, read_elem(root[SIDE[axis]]).index) for axis in (CELL, GENE))
         there = tuple(places[axis].at for axis in (CELL, GENE))
         return {name: _placed(read_elem(root["layers"][name]), own, there, shape) for name in names}

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import CannotCreate, IOFailure, UsageError, listed
-from .schema import ENTRIES, STORE
-from .staging import sync_path
+from .schema import STORE
+from .staging import refuse_entry, sync_path
 
 SUMMARY = "ppc.json"
 MADE_BY = "scribe ppc"
@@ -21,7 +21,8 @@ STAGE = ".ppc.tmp"
 def refuse(out: Path, fit: Path, names: Iterable[str]) -> None:
     """UsageError (2) for a place among the entries of the fit, CannotCreate (73) where `names` cannot be put."""
     real, home = (Path(os.path.realpath(path)) for path in (out, fit))
-    if real == home or any(real.is_relative_to(home / name) for name in ENTRIES):
+    refuse_entry(out)
+    if real == home:
         raise UsageError(f"-o {out}: is the fit itself, which ppc does not change; name another directory")
     if out.suffix in (".h5ad", ".zarr") or (real / STORE).exists():
         raise UsageError(f"-o {out}: ppc writes a directory of tables and pictures; name one that is no fit")

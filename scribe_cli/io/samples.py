@@ -17,8 +17,8 @@ from ..core.axes import Axes
 from ..core.model.derive import Reported
 from ..core.model.spec import ParamSpec
 from ..errors import CannotCreate, IOFailure, UsageError
-from .schema import ENTRIES, UNCONSTRAINED
-from .staging import require_room
+from .schema import UNCONSTRAINED
+from .staging import refuse_entry, require_room
 from .store import attributes_of, lifted_dims, new_array, put_coordinates
 from .stored import StoredFit
 from .summary import at_limits
@@ -51,13 +51,12 @@ class Drawn:
         return 4 * int(np.prod(list(self.lead.values())) * each)
 
 
-def refuse(path: Path, fit: Path) -> None:
+def refuse(path: Path) -> None:
     """UsageError (2) for a name that is none of ours or a place in the fit, CannotCreate (73) where it cannot be made."""
     if path.suffix != ".zarr":
         raise UsageError(f'-o {path}: ends in "{path.suffix}"; sample writes one .zarr store, name it {path.stem}.zarr')
-    real, home = (Path(os.path.realpath(p)) for p in (path, fit))
-    if any(real.is_relative_to(home / name) for name in ENTRIES):
-        raise UsageError(f"-o {path}: is a part of the fit {fit}, which sample does not change; name another one")
+    refuse_entry(path)
+    real = Path(os.path.realpath(path))
     if os.path.lexists(path) and not _ours(path):
         raise CannotCreate(f"-o {path}: is there and no store of scribe sample; name another one, or move it away")
     if not real.parent.is_dir() or not os.access(real.parent, os.W_OK | os.X_OK):

@@ -15,8 +15,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from ..errors import CannotCreate, IOFailure
-from .schema import ENTRIES, FIT, MANIFEST
+from ..errors import CannotCreate, IOFailure, UsageError
+from .schema import ENTRIES, FIT, LIVE, MANIFEST
 
 TMP = ".tmp"
 
@@ -173,3 +173,12 @@ def sync_path(path: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def refuse_entry(path: Path) -> None:
+    """UsageError (2) where `path` is, or lies in, an entry of a fit: no command but `fit` and `report` changes those."""
+    real = Path(os.path.realpath(path))
+    for folder in real.parents:
+        entry = real.relative_to(folder).parts[0]
+        if entry in (*ENTRIES, *LIVE) and read_manifest(folder) is not None:
+            raise UsageError(f"-o {path}: is a part of the fit {folder} and would be replaced; name another place")

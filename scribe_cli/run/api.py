@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..io.stored import open_fit
 from . import memory_input
@@ -14,12 +14,15 @@ from .options import FitOptions, Machine, output_folder
 from .result import Result
 from .terminal.console import Console
 
+if TYPE_CHECKING:
+    from .memory_input import Data
+
 OF_THE_RUN = ("transpose", "key_added", "format", "overwrite")
 OF_THE_MACHINE = ("device", "threads")
 
 
 def fit(
-    adata_or_path: memory_input.Data,
+    adata_or_path: Data,
     recipe_or_dict: str | os.PathLike | Mapping[str, Any],
     output: str | os.PathLike | None = None,
     **overrides: Any,

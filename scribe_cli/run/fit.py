@@ -30,12 +30,14 @@ def fit(asked: FitOptions, console: Console) -> FitRecord:
 
 
 def _fit(asked: FitOptions, config: Config, checked: Sequence[Gate], console: Console) -> FitRecord:
+    from ..io.anndata import refuse_foreign_key
     from . import reading  # with pandas, which a finished run does without
 
     chosen = device.start(asked.machine)
     console.tell(chosen)
     with console.phase("read"):
         counts = reading.read(asked.data, config, asked.transpose, console)
+        refuse_foreign_key(counts.source, asked.key_added)
         data = identity.seen(asked, config, counts.digest, counts.source.format)
     run = identity.of(asked, config, data)
     if asked.dry_run:

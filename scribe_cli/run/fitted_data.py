@@ -32,15 +32,24 @@ def recipe_of(stored: StoredFit, overrides: Mapping[str, Any], several: bool = F
     return config.load(resolved, {**overrides, **keys}, several=several)
 
 
-def read(stored: StoredFit, own: Config, paths: Sequence[Path], transpose: bool, console: Console) -> CountData:
-    """own: of `recipe_of`. BadData where genes are pooled otherwise than in the fit."""
-    counts = reading.read(paths, own, transpose, console)
+def read(
+    stored: StoredFit, own: Config, paths: Sequence[Path], transpose: bool, console: Console
+) -> tuple[CountData, str | None]:
+    """The counts, and the obs column of their datasets: the fit's dataset_key, None where they have no such column.
+
+    own: of `recipe_of`. BadData where genes are pooled otherwise than in the fit.
+    """
+    source = reading.open_data(paths, own.data.layer, transpose)
+    if own.dataset_key is not None and own.source.origin("dataset_key") == "recipe" and own.dataset_key not in source.obs:
+        console.notice(f'{source.path}: has no obs column "{own.dataset_key}", the dataset_key of the fit: one dataset')
+        own = own.model_copy(update={"dataset_key": None})
+    counts = reading.checked(source, own, console)
     if counts.pooled and list(counts.gene_names) != stored.coords[GENE]:
         raise BadData(
             f"{counts.source.path}: data.gene_coverage of the fit's recipe pools other genes here than in the fit; "
             "give the data that were fitted, or fit without gene_coverage"
         )
-    return counts
+    return counts, own.dataset_key
 
 
 def on_genes(counts: CountData, at: np.ndarray) -> CountData:
@@ -55,6 +64,6 @@ def places(fitted: Sequence[str], names: Sequence[str], what: str, counts: Count
     if new:
         raise BadData(
             f"{counts.source.path}: {len(new):,} of its {len(names):,} {what} are not in the fit, which has parameters "
-            f"of each: {listed(new, 5)}; select those of the fit (data.where, data.genes), or fit these"
+            f"of each: {listed(new, 5)}; give data of the fit's own {what}, or fit these"
         )
     return np.array([place[name] for name in names], np.int64)

@@ -13,8 +13,7 @@ from ..errors import ScribeError, UsageError
 if TYPE_CHECKING:
     import anndata
 
-
-Data = "anndata.AnnData | str | os.PathLike | Sequence[str | os.PathLike]"
+    Data = anndata.AnnData | str | os.PathLike | Sequence[str | os.PathLike]
 
 
 @contextmanager

@@ -38,8 +38,13 @@ def selection(config: Config) -> Selection:
 
 
 def read(paths: Sequence[Path], config: Config, transpose: bool, console: Console) -> CountData:
+    """Inputs opened, checked and selected."""
+    return checked(open_data(paths, config.data.layer, transpose), config, console)
+
+
+def checked(source: Source, config: Config, console: Console) -> CountData:
     """Checked and selected counts; notices and warnings go to the console."""
-    counts = CountData.build(open_data(paths, config.data.layer, transpose), selection(config))
+    counts = CountData.build(source, selection(config))
     doubts = design.doubts(counts, config.dataset_key, config.data.library_size)
     counts = replace(counts, warnings=counts.warnings | doubts)
     console.tell(counts)

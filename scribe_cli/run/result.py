@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
     from numpyro.distributions import Distribution
 
     from ..io.memory import Folder
+    from .memory_input import Data
 
 
 @dataclass(frozen=True, repr=False)
@@ -110,7 +110,7 @@ class Result:
 
         return redraw.counts(self.stored, n, (self if genes is None else self[genes]).at)
 
-    def log_likelihood(self, adata: memory_input.Data, by: str = "total") -> float | np.ndarray:
+    def log_likelihood(self, adata: Data, by: str = "total") -> float | np.ndarray:
         """The log-likelihood of data at the MAP: "total", by "cell" (cells,) or "gene" (genes,), in the data's order.
 
         The data are read as those of the fit were (layer, selection); cells are matched by name where the model has

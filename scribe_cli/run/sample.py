@@ -26,7 +26,7 @@ def sample(asked: SampleOptions, console: Console) -> None:
     from ..io import samples
 
     stored = open_fit(asked.fit)
-    samples.refuse(asked.output, stored.out)
+    samples.refuse(asked.output)
     if asked.seed is not None and stored.guide is None:
         raise UsageError("--seed: chains hold draws already, and none are made with it; leave it out")
     chosen = device.start(asked.machine)

@@ -58,7 +58,7 @@ def _at_fit(asked: ScoreOptions, console: Console):
     stored = open_fit(asked.fit)
     own = fitted_data.recipe_of(stored, asked.overrides, several=len(asked.data) > 1)
     with console.phase("read"):
-        counts = fitted_data.read(stored, own, asked.data, asked.transpose, console)
+        counts, _ = fitted_data.read(stored, own, asked.data, asked.transpose, console)
     return at_map(stored, counts if asked.genes is None else _of_genes(counts, asked.genes))
 
 

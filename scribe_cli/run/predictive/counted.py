@@ -94,14 +94,14 @@ def _stored(columns: dict[str, np.ndarray], label: str, cells: np.ndarray, genes
 def of_data(stored: StoredFit, asked: PpcOptions, console: Console) -> Counted:
     """Other counts, genes and cells matched by name. BadData for a cell of which the fit needs parameters and has none."""
     own = fitted_data.recipe_of(stored, asked.overrides, several=len(asked.data) > 1)
-    counts = fitted_data.read(stored, own, asked.data, asked.transpose, console)
+    counts, dataset_key = fitted_data.read(stored, own, asked.data, asked.transpose, console)
     at = _shared(stored, counts, console)
     counts = fitted_data.on_genes(counts, at)
     tally = statistics.collect(statistics.tally(counts.n_genes), counts.chunks())
     h = statistics.histogram(tally, counts.n_genes)
     observed = Observed.of_histogram(counts.n_cells, counts.n_genes, h.gene, h.count, h.n, counts.total)
-    labelled = own.dataset_key is not None
-    parts = checking.datasets(counts, own.dataset_key) if labelled else []
+    labelled = dataset_key is not None
+    parts = checking.datasets(counts, dataset_key) if labelled else []
     groups = (Group("", np.arange(counts.n_cells), observed), *parts)
     genes = fitted_data.places(stored.coords[GENE], counts.gene_names, "genes", counts)
     cells = None

@@ -47,7 +47,10 @@ def lines(table: Table, form: str, width: int | None = None) -> Iterator[str]:
 
 
 def refuse_unwritable(path: Path) -> None:
-    """What can be known before the work: that a file cannot be put at `path`. Errors: 73."""
+    """What can be known before the work: that a file cannot be put at `path`. Errors: 73, 2 for a part of a fit."""
+    from ...io.staging import refuse_entry  # with numpy, which help does without
+
+    refuse_entry(path)
     if path.is_dir():
         raise CannotCreate(f"-o {path}: is a directory; name a file in it")
     if not path.parent.is_dir():
