@@ -1,7 +1,5 @@
 """`python -m scribe_cli`."""
 
-import sys
+from .cli.main import process
 
-from .cli.main import main
-
-sys.exit(main())
+process()

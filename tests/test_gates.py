@@ -30,6 +30,12 @@ def test_gate(text, value, fails):
     assert gates.failures([gate], {gate.name: value}) == expected
 
 
+def test_a_metric_that_this_run_has_not_fails_its_gate():
+    """mode_steps, where minibatches have no mode."""
+    gate = gates.parse("rhat>1", KNOWN)
+    assert gates.failures([gate], {}) == ["rhat = None (rhat>1)"]
+
+
 @pytest.mark.parametrize(
     "text, said",
     [

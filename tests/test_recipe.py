@@ -327,6 +327,9 @@ def test_schema():
     assert found["additionalProperties"] is False and found["required"] == ["model"]
     assert set(found["properties"]) == {key for key in config.FIELDS if "." not in key}
     assert {"canonical", "odds_ratio", "fano"} <= set(found["properties"]["parameterization"]["anyOf"][0]["enum"])
+    blocks = {name for name, below in config.SHAPE.items() if below and name in config.Config.model_fields}
+    nullable = {name for name in blocks if {"type": "null"} in found["properties"][name].get("anyOf", [])}
+    assert blocks == nullable == {"svi", "mcmc", "vae", "guide", "data", "output"}  # as `recipe init` leaves them
 
 
 @pytest.mark.parametrize(

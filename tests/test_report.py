@@ -379,6 +379,7 @@ def test_failures_are_counted_by_statistic_and_side():
     table = checks("abcde", var_p=[0.5, 0.0, 1.0, 0.5, 0.0], zero_p=[0.5, 0.0, 0.5, 0.5, 0.5], mean_obs=[1, 1, 0.01, 1, 0])
     found = misfit.of_genes(table, np.array([False] * 4 + [True]))
     assert (found.genes, found.failed, found.share) == (4, 2, 1 / 3)  # of a, b and d, which are seen often enough
+    assert found.chance == pytest.approx(1 - 0.99**3)  # one of three, each with one chance in a hundred
     assert (found.above["var"], found.below["var"], found.above["zero"]) == (1, 1, 1)
     assert misfit.in_words(found) == "variance above in 1 and below in 1, share of zeros above in 1"
 

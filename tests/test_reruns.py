@@ -319,7 +319,7 @@ def contents(path: str) -> dict[str, object]:
     return found
 
 
-@pytest.mark.parametrize("entry", ["posterior.zarr", "tables/gene.tsv.gz"])
+@pytest.mark.parametrize("entry", ["posterior.zarr", "tables/gene.tsv.gz", "manifest.json"])
 def test_another_entry_deleted_is_made_again_and_equal_runs_are_equal_bytes(here, run, entry):
     before = tree(here / "out")
     path = Path("out") / entry

@@ -145,7 +145,7 @@ def run(data) -> Callable[..., Out]:
             recipe = data.parent / f"{name}.yaml"
             recipe.write_text(json.dumps(RECIPES[name]))
             out = data.parent / f"out{len(made)}"
-            fit.fit(FitOptions(data, str(recipe), out, overrides), Console(quiet=True))
+            fit.fit(FitOptions((data,), str(recipe), out, overrides), Console(quiet=True))
             made[key] = Out(out)
         return made[key]
 
@@ -171,7 +171,7 @@ def test_the_key_changes_the_counts_that_are_fitted(data, key):
     recipe, value, seen = DATA_KEYS[key]
     configs = [config.load(recipe, overrides) for overrides in ({}, {key: value})]
     assert [c.resolve() for c in configs]
-    plain, changed = (reading.read(data, c, False, Console(quiet=True)) for c in configs)
+    plain, changed = (reading.read([data], c, False, Console(quiet=True)) for c in configs)
     assert seen(changed) != seen(plain)
 
 

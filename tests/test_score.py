@@ -222,6 +222,17 @@ def test_to_a_file(form, data, tmp_path, capsys):
         assert [(name, float(value)) for name, value in rows] == list(zip(names, values, strict=True))
 
 
+def test_what_is_read_is_never_the_output(data, tmp_path, capsys):
+    given = [data, "--recipe", write_recipe(tmp_path, "nbdm"), "--params", save(tmp_path, {"mu": R, "phi": 0.1})]
+    copied = (tmp_path / "copy.csv").resolve()
+    copied.write_bytes(Path(data).read_bytes())
+    for out, said in ((data, "ends in"), (copied, "which is read"), (tmp_path / "new.npz", "ends in")):
+        before = Path(data).read_bytes()
+        assert main(["score", *map(str, [copied, *given[1:]]), "-o", str(out)]) == 2
+        assert said in capsys.readouterr().err
+        assert Path(data).read_bytes() == copied.read_bytes() == before and not (tmp_path / "new.npz").exists()
+
+
 def test_equal_names_are_made_unique(tmp_path, capsys):
     given = ["--recipe", write_recipe(tmp_path, "nbdm"), "--params", save(tmp_path, {"mu": R, "phi": 0.1})]
     with pytest.warns(UserWarning, match="not unique"):

@@ -17,7 +17,7 @@ import h5py
 import pytest
 import scipy.sparse
 
-from scribe_cli.errors import CannotCreate, IOFailure
+from scribe_cli.errors import BadRecipe, CannotCreate, IOFailure
 from scribe_cli.io import manifest, staging
 from scribe_cli.io.fit import open_fit, write_fit
 
@@ -208,3 +208,13 @@ def test_a_link_to_a_folder_is_replaced_not_followed(tmp_path):
     (out / "posterior.zarr").symlink_to(elsewhere)
     write_fit(out, fits.outputs(src, record=fits.record(NEW)))
     assert manifest.finished(out, NEW) and (elsewhere / ".zgroup").exists()
+
+
+def test_one_process_at_a_time_writes_into_an_output(tmp_path):
+    with staging.claimed(tmp_path / "out"):
+        with pytest.raises(BadRecipe, match="another process"), staging.claimed(tmp_path / "out"):
+            pass
+        with staging.claimed(tmp_path / "other"):
+            pass
+    with staging.claimed(tmp_path / "out"):
+        assert list((tmp_path / "out").iterdir()) == []

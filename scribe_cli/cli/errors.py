@@ -21,7 +21,9 @@ def run(command: click.Command, args: Sequence[str] | None, console: Console) ->
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     try:
         with console.libraries_heard():
-            return command.main(args, prog_name="scribe", standalone_mode=False, obj=console) or 0
+            code = command.main(args, prog_name="scribe", standalone_mode=False, obj=console) or 0
+            console.flush()
+            return code
     except click.exceptions.NoArgsIsHelpError as e:
         console.block(e.ctx.get_help())
         return 2

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import importlib
+import os
+import sys
 from collections.abc import Sequence
 
 import click
 
 from .. import __version__
-from ..errors import did_you_mean, listed
+from ..errors import IOFailure, did_you_mean, listed
 from ..run.terminal.console import Console
-from . import errors
+from . import errors, streams
 
 COMMANDS = ("fit", "sample", "summary", "ppc", "score", "simulate", "report", "recipe", "inspect", "doctor")
 
@@ -47,3 +49,13 @@ def scribe() -> None:
 def main(args: Sequence[str] | None = None) -> int:
     """Run a command line; the exit code."""
     return errors.run(scribe, args, Console())
+
+
+def process() -> None:
+    """The command as a process of its own."""
+    streams.open_for_results()
+    code = main()
+    if code == IOFailure.exit_code:
+        # HDF5 tries again at the end of Python to write what the disk refused, and crashes
+        os._exit(code)
+    sys.exit(code)

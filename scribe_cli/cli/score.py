@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from ..run.options import Machine, ScoreOptions
+from ..run.options import Machine, ScoreOptions, refuse_input
 from ..run.terminal.console import Console
 from ..run.terminal.table import deliver, format_of
 from . import options
@@ -37,6 +37,8 @@ def command(console: Console, data: tuple[Path, ...], settings: tuple[str, ...],
         raise click.UsageError("say --recipe and --params, or --fit alone")
     if settings and given["recipe"] is None:
         raise click.UsageError("--set changes the recipe, and a fit has its own; leave it out with --fit")
+    if output is not None:
+        refuse_input(output, *data, given["params"])
     layer, dataset_key = given.pop("layer"), given.pop("dataset_key")
     asked = ScoreOptions(
         data=data,

@@ -100,7 +100,7 @@ def refuse(source: Source, findings: Findings) -> None:
     raise BadData(
         f"{part.place} does not hold counts: of {findings.stored:,} stored values {several}; "
         f'the first, {kind}, is {value:.10g} of cell "{source.cell_names[row]}", gene "{source.gene_names[column]}" '
-        f"(row {own_row}, column {own_column}); {where_counts_are(source)}"
+        f"(row {own_row}, column {own_column}); {where_counts_are(part)}"
     )
 
 

@@ -147,7 +147,7 @@ def _obs(parts: Sequence[Source], labels: Sequence[str]) -> tuple[pd.DataFrame, 
     frame[DATASET] = np.repeat(np.array(labels, object), [len(f) for f in frames])
     frame.index = pd.Index(_barcodes(parts, frame[DATASET].to_numpy()), dtype=object)
     lost = _lost("obs", [c for c in every if c not in shared], "are not in all inputs")
-    renamed = any(DATASET in part.obs for part in parts)
+    renamed = EARLIER in frame
     return frame, (*lost, *((f'the inputs\' obs column "{DATASET}" is kept as "{EARLIER}"',) if renamed else ()))
 
 

@@ -18,6 +18,7 @@ from ..data.source import Source
 from ..errors import UsageError
 from .elements import Group, copy_element, copy_old_raw, plain_frame, quiet_writing, write_element
 from .layers import write_layer
+from .new_hdf5 import new_hdf5
 from .outputs import Layer, RunRecord, Selected
 from .readers._frames import read_frame
 from .results import SIDE, Place, Results, annotations, frames, labels, scalars
@@ -73,7 +74,7 @@ def opened(source: Source) -> Iterator[Group]:
 def _create(path: Path, format: str, source: Source) -> Iterator[Group]:
     """A new, empty AnnData file; Zarr in the input's own format, else in 2, which anndata 0.10 reads."""
     if format == "h5ad":
-        with h5py.File(path, "w") as file:
+        with new_hdf5(path) as file:
             _encoded(file, "anndata")
             yield file
         return

@@ -14,7 +14,7 @@ import zarr
 
 from ..data.source import Source
 from .anndata import write_anndata
-from .manifest import RUN_ID_COMMENT, manifest_text, sums_text
+from .manifest import RUN_ID_COMMENT, manifest_text, page, sums_text
 from .outputs import FitOutputs, Layer, Selected
 from .schema import FIT, METRICS, RECIPE, REPORT, RESOLVED, STORE, TABLES
 from .staging import commit, open_stage, read_manifest, seal, writing
@@ -39,7 +39,7 @@ def write_fit(out: Path, fit: FitOutputs) -> list[str]:
         told = dataclasses.replace(fit.told, notices=(*fit.told.notices, *notices))
         if fit.report is not None:
             report = fit.report(StoredFit(stage, zarr.open_group(stage / STORE, mode="r")), told)
-            (stage / REPORT).write_text(report, encoding="utf-8")
+            (stage / REPORT).write_bytes(page(report))
         seal(stage, manifest_text(stage, record, told))
         commit(out, record.run_id)
     return notices

@@ -60,12 +60,17 @@ def told(out: Path) -> Told:
 
 def put_report(out: Path, text: str) -> None:
     """Replace report.html of a finished run, and its sum in the manifest; one that says the same is left."""
-    manifest, content = read_manifest(out), text.encode()
+    manifest, content = read_manifest(out), page(text)
     sums = {**manifest["files"], REPORT: hashlib.sha256(content).hexdigest()}
     if not (out / REPORT).exists() or (out / REPORT).read_bytes() != content:
         put_file(out, REPORT, content)
     if sums != manifest["files"]:
         put_file(out, MANIFEST, _text({**manifest, "files": dict(sorted(sums.items()))}).encode())
+
+
+def page(text: str) -> bytes:
+    """report.html. The names of files in it are the bytes that they have, UTF-8 or not."""
+    return text.encode("utf-8", "surrogateescape")
 
 
 def sums_text(manifest: Mapping[str, Any], folder: Path) -> str:

@@ -20,6 +20,7 @@ from anndata.io import write_elem
 
 from ..errors import CannotCreate, IOFailure
 from .elements import named, plain_frame, quiet_writing
+from .new_hdf5 import new_hdf5
 from .schema import escaped
 
 NAME = "AnnData.h5ad"
@@ -61,7 +62,7 @@ def _written(path: Path, data: anndata.AnnData) -> list[str]:
 
 def write(path: Path, data: anndata.AnnData) -> list[str]:
     """Write `data`, element by element: AnnData's own `write_h5ad` turns the texts of obs and var into categories."""
-    with quiet_writing(), h5py.File(path, "w") as file:
+    with quiet_writing(), new_hdf5(path) as file:
         _encoded(file, "anndata")
         lost = [*_frame(file, "obs", data.obs), *_frame(file, "var", data.var)]
         if data.X is not None:

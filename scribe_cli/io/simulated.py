@@ -18,6 +18,7 @@ from ..core.axes import CELL, GENE, Axes
 from ..errors import CannotCreate, IOFailure
 from .elements import quiet_writing, write_element
 from .layers import write_layer
+from .new_hdf5 import new_hdf5
 from .outputs import Layer
 from .results import SIDE
 from .schema import column_labels, rows_first, slot
@@ -123,7 +124,7 @@ def _appearing(path: Path) -> Iterator[h5py.File]:
             f"-o {path}: cannot be created ({error.strerror}); name a file in a folder that exists and is writable"
         ) from error
     try:
-        with h5py.File(fresh, "w") as file:
+        with new_hdf5(fresh) as file:
             yield file
         sync_path(fresh)
         os.replace(fresh, path)

@@ -8,6 +8,7 @@ is finished by moving the rest.
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import os
 import shutil
@@ -15,7 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from ..errors import CannotCreate, IOFailure, UsageError
+from ..errors import BadRecipe, CannotCreate, IOFailure, UsageError
 from .schema import ENTRIES, FIT, LIVE, MANIFEST
 
 TMP = ".tmp"
@@ -51,6 +52,29 @@ def require_room(out: Path, needed: int, remedy: str = LESS) -> None:
             f"{out}: the results need about {needed / 1e9:.2g} GB and the disk has {free / 1e9:.2g} GB free;"
             f" make room, {remedy}"
         )
+
+
+@contextlib.contextmanager
+def claimed(out: Path) -> Iterator[None]:
+    """OUT is one process's at a time, as far as its file system can lock. BadRecipe (78) where another is at work."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        lock = os.open(out, os.O_RDONLY)
+    except OSError as error:
+        raise CannotCreate(f"{out}: cannot be created ({error.strerror}); choose another --output") from error
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        os.close(lock)
+        raise BadRecipe(
+            f"{out}: another process is writing a fit there; wait until it has ended, then run the same command"
+        ) from error
+    except OSError:
+        pass  # a file system without locks: nothing can be known
+    try:
+        yield
+    finally:
+        os.close(lock)
 
 
 @contextlib.contextmanager
@@ -180,5 +204,13 @@ def refuse_entry(path: Path) -> None:
     real = Path(os.path.realpath(path))
     for folder in real.parents:
         entry = real.relative_to(folder).parts[0]
-        if entry in (*ENTRIES, *LIVE) and read_manifest(folder) is not None:
+        if entry in (*ENTRIES, *LIVE) and _is_fit(folder):
             raise UsageError(f"-o {path}: is a part of the fit {folder} and would be replaced; name another place")
+
+
+def _is_fit(folder: Path) -> bool:
+    """Whether the manifest in a folder is one of ours; none there, or another maker's, says it is not."""
+    try:
+        return read_manifest(folder) is not None
+    except IOFailure:
+        return False

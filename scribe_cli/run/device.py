@@ -123,13 +123,25 @@ def cpu_features() -> str:
 def _devices(jax, wanted: str) -> list:
     """The devices of the platform wanted, the best first. An explicit wish goes before JAX_PLATFORMS."""
     if wanted == "auto":
-        return jax.devices()
+        return _any_device(jax)
     jax.config.update("jax_platforms", "cpu" if wanted == "cpu" else None)
     try:
         return jax.devices(wanted)
     except RuntimeError as e:
         reason = str(e).splitlines()[0].rstrip(".")
         raise DeviceUnavailable(f"--device gpu: jax finds no GPU it can use ({reason}); {INSTALL}, or use --device cpu") from e
+
+
+def _any_device(jax) -> list:
+    """What jax chooses, of the platforms of JAX_PLATFORMS if that is set."""
+    try:
+        return jax.devices()
+    except (RuntimeError, AssertionError) as e:  # an assertion for a platform known and not there
+        named = os.environ.get("JAX_PLATFORMS", "")
+        reason = (str(e).splitlines() or ["no such device is there"])[0].rstrip(".")
+        raise DeviceUnavailable(
+            f"JAX_PLATFORMS={named}: jax cannot start on it ({reason}); unset it, or use --device cpu"
+        ) from e
 
 
 def unused_gpu(wanted: str, found: str) -> dict[str, str]:

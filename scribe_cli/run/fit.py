@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..io import manifest
+from ..io import manifest, staging
 from . import device
 from .fitting import gates, identity, metrics, place
 from .fitting.gates import Gate
@@ -50,7 +50,8 @@ def _fit(asked: FitOptions, config: Config, checked: Sequence[Gate], console: Co
         place.require_room(asked.output, counts, config)
     from .fitting import job
 
-    with console.recorded(asked.output, run.run_id, identity.status_fields(data)) as record_of_run:
+    recorded = console.recorded(asked.output, run.run_id, identity.status_fields(data))
+    with staging.claimed(asked.output), recorded as record_of_run:
         if state == "stripped":
             job.rebuild(asked, config, counts, console)
         else:

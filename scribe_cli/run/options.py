@@ -216,6 +216,14 @@ def output_folder(output: Path | None, data: Sequence[Path], recipe: str) -> Pat
     return output
 
 
+def refuse_input(output: Path, *inputs: Path | None) -> None:
+    """UsageError (2) where the output would replace what is read: a file, or what lies in a directory."""
+    real = Path(os.path.realpath(output))
+    for path in inputs:
+        if path is not None and real.is_relative_to(os.path.realpath(path)):
+            raise UsageError(f"-o {output}: is, or lies in, {path}, which is read; name another file")
+
+
 def gene_names(values: tuple[str, ...]) -> tuple[str, ...] | None:
     """Names from --genes: each value is a file with one name a line, or names with commas between; none: None."""
     names: list[str] = []

@@ -14,8 +14,9 @@ from .. import __version__
 from ..core.axes import CELL
 from ..core.model.spec import ModelSpec
 from ..errors import BadRecipe, UsageError
+from ..io.staging import refuse_entry
 from . import device, params, reading
-from .options import SimulateOptions
+from .options import SimulateOptions, refuse_input
 from .recipe import config as recipes
 from .recipe import resolved
 from .recipe.config import Config
@@ -68,9 +69,8 @@ def _check(asked: SimulateOptions) -> None:
     out = asked.output
     if out.suffix != ".h5ad":
         raise UsageError(f'-o {out}: ends in "{out.suffix}"; simulate writes one .h5ad file, name it {out.stem}.h5ad')
-    for flag, path in (("--like", asked.like), ("--params", asked.params)):
-        if path is not None and out.exists() and path.exists() and out.samefile(path):
-            raise UsageError(f"-o {out}: is the file that {flag} reads; write to another one")
+    refuse_entry(out)
+    refuse_input(out, asked.like, asked.params)
     for key in asked.overrides:
         if key.split(".")[0] in OF_A_FIT:
             raise BadRecipe(f"command line: {key} is about a fit, and simulate makes none; leave it out", key=key)

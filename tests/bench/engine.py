@@ -39,7 +39,7 @@ def compare(data: Path) -> None:
 def timed(data: Path, recipe: dict) -> tuple[float, float]:
     settings = config.load(recipe)
     spec = settings.resolve()
-    counts = reading.read(data, settings, False, Console(quiet=True))
+    counts = reading.read([data], settings, False, Console(quiet=True))
     collected = assemble.collect(counts, spec)
     problem = assemble.problem(collected, spec, "auto", None, share_rows=True)
     start = assemble.start(collected, problem)

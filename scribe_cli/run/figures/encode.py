@@ -15,7 +15,6 @@ DPI = 150
 # letters stay letters; ids do not change from run to run
 SVG = {"svg.fonttype": "none", "svg.hashsalt": "scribe"}
 NO_DATES = {"svg": {"Date": None, "Creator": None}, "png": {"Software": None}}
-FORMATS = tuple(NO_DATES)
 
 
 def encode(figure: Figure, format: str = "svg") -> bytes:

@@ -75,7 +75,7 @@ def of_mcmc(d: Mapping) -> dict[str, str]:
 def checks(spec: ModelSpec, genes: Misfit, cells: float) -> dict[str, str]:
     """Warnings of the predictive checks; the remedies name what the model does not have. cells: share with a misfit."""
     found = {}
-    if genes.share > MISFIT_SHARE:
+    if genes.share > MISFIT_SHARE and genes.chance < FAILS:
         found["many_genes_misfit"] = (
             f"{genes.share:.0%} of the genes with a mean count above {SEEN} do not look like the model's predictions "
             f"({in_words(genes)}; ppc_gene.tsv.gz); {', or '.join(_remedies(spec, genes, cells))}"

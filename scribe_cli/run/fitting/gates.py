@@ -47,7 +47,7 @@ def parse(text: str, known: Sequence[str]) -> Gate:
 
 def failures(gates: Sequence[Gate], metrics: Mapping[str, float | None]) -> list[str]:
     """What did not hold, one text a gate. A metric that is no number fails every gate: it shows nothing to be well."""
-    return [f"{g.name} = {metrics[g.name]} ({g.text})" for g in gates if _fails(g, metrics[g.name])]
+    return [f"{g.name} = {metrics.get(g.name)} ({g.text})" for g in gates if _fails(g, metrics.get(g.name))]
 
 
 def _fails(gate: Gate, value: float | None) -> bool:

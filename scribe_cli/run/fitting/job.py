@@ -167,11 +167,14 @@ def _metrics(job: Job, inferred: Inferred, warnings: Mapping[str, str], numbers:
 
 def rebuild(asked: FitOptions, config: Config, counts: CountData, console: Console) -> None:
     """fit.h5ad again from the store and the input, and report.html from the store, without fitting."""
-    stored = open_fit(asked.output)
+    stored, told = open_fit(asked.output), manifest.told(asked.output)
+    for name, text in told.warnings.items():
+        if name not in counts.warnings:  # those were told as the data were read
+            console.warning(text)
     if not (asked.output / FIT[stored.record.format]).exists():
         _rebuild_fit(stored, config, counts, console)
     if not (asked.output / REPORT).exists():
-        manifest.put_report(asked.output, report.build(stored, manifest.told(asked.output)))
+        manifest.put_report(asked.output, report.build(stored, told))
 
 
 def _rebuild_fit(stored: StoredFit, config: Config, counts: CountData, console: Console) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.special import bdtrc
 
 # the statistics of a gene's counts that are checked, in words
 STATISTICS = {"mean": "mean", "var": "variance", "zero": "share of zeros", "max": "largest count"}
@@ -18,12 +19,14 @@ class Misfit:
     """Of `genes` genes with counts `failed` fail in some statistic; above, below: {statistic: in how many it fails
 
     because it is larger, or smaller, than the model's predictions}. share: of those that fail among the genes seen
-    often enough to fail, with a mean count above SEEN, or among all where there are none.
+    often enough to fail, with a mean count above SEEN, or among all where there are none. chance: that as many of these
+    fail where the model is right.
     """
 
     genes: int
     failed: int
     share: float
+    chance: float
     above: Mapping[str, int]
     below: Mapping[str, int]
 
@@ -41,9 +44,11 @@ def of_genes(columns: Mapping[str, np.ndarray], empty: np.ndarray) -> Misfit:
     above, below = {s: v < limit for s, v in p.items()}, {s: 1 - v < limit for s, v in p.items()}
     failed = np.any([*above.values(), *below.values()], axis=0)
     often = columns["mean_obs"][~empty] > SEEN
-    share = float(failed[often if often.any() else slice(None)].mean()) if len(failed) else 0.0
+    seen = failed[often] if often.any() else failed
+    share = float(seen.mean()) if len(seen) else 0.0
+    chance = float(bdtrc(seen.sum() - 1, len(seen), FAILS)) if seen.any() else 1.0
     count = lambda masks: {s: int(m.sum()) for s, m in masks.items()}  # noqa: E731
-    return Misfit(len(failed), int(failed.sum()), share, count(above), count(below))
+    return Misfit(len(failed), int(failed.sum()), share, chance, count(above), count(below))
 
 
 def of_cells(total_p: np.ndarray) -> float:

@@ -68,12 +68,12 @@ def refuse_other(asked: FitOptions, run: Run, state: str) -> None:
     """BadRecipe (78) where OUT, in this state, holds what is not this run's, unless it may be replaced."""
     if state == "open" and not asked.overwrite:
         manifest.refuse_other(asked.output, run.fingerprint)
-        _refuse_foreign(asked.output)
+        _refuse_foreign(asked.output, run)
 
 
-def _refuse_foreign(out: Path) -> None:
+def _refuse_foreign(out: Path, run: Run) -> None:
     """Files of other makers are left alone: where they have our names there is no place for us."""
-    if manifest.read_manifest(out) is not None:
+    if manifest.read_manifest(out) is not None or run.run_id in manifest.run_ids(out).values():
         return
     names = ENTRIES if identity.begun(out) else (*ENTRIES, *LIVE)
     there = [name for name in names if (out / name).exists()]

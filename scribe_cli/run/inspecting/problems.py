@@ -31,6 +31,10 @@ class Problem:
 
 def of_matrices(matrices: Sequence[Matrix], counts: Counts | None) -> Iterator[Problem]:
     """What is wrong with the choice of the matrix."""
+    if counts is None and (others := [m for m in matrices if m.counts]):
+        what = "the matrix asked for does not hold counts"
+        yield Problem("no_counts", what, f"{others[0].element} does: --layer {others[0].layer}")
+        return
     if counts is None:
         yield Problem(
             "no_counts",

@@ -291,4 +291,7 @@ def schema() -> dict[str, Any]:
     found = Config.model_json_schema()
     names = [name for names in parameterization_names().values() for name in names]
     found["properties"]["parameterization"] |= {"anyOf": [{"enum": names}, {"type": "null"}]}
+    for name, field in Config.model_fields.items():
+        if _is_block(field.annotation):  # one of which every key is commented out
+            found["properties"][name] = {"anyOf": [found["properties"][name], {"type": "null"}]}
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **found, "title": "scribe recipe"}

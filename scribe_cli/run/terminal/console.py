@@ -53,6 +53,10 @@ class Console:
         """One line, or block of lines, of the result."""
         sys.stdout.write(text + "\n")
 
+    def flush(self) -> None:
+        """OSError where the result cannot be written."""
+        sys.stdout.flush()
+
     def detail(self, text: str) -> None:
         self._say("detail", text, self.verbose > 0 and not self.quiet)
 

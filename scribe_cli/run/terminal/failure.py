@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+
 from ...errors import ScribeError
 
 LONGEST = 4000  # characters of a message
@@ -28,8 +30,16 @@ def message(error: BaseException) -> str:
     if out_of_memory(error):
         return f"out of memory ({text[:200] or 'in Python'}): ask for more, or fit fewer genes or cells at a time"
     if isinstance(error, OSError):
-        return f"{text}: reading or writing failed"
+        return _of_the_system(error)
     return f"{type(error).__name__}: {text[:500]} (a bug of scribe: the same command with -vv shows where)"
+
+
+def _of_the_system(error: OSError) -> str:
+    """An error of reading or writing that nobody caught where it arose."""
+    reason, place = error.strerror or _cut(" ".join(str(error).split())), error.filename
+    remedy = "make room" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "check the disk and the permissions"
+    where = "reading or writing" if place is None else f"{place}: reading or writing it"
+    return f"{where} failed ({reason}); {remedy}, then run the same command"
 
 
 def _cut(text: str) -> str:

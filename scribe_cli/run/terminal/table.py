@@ -14,10 +14,12 @@ from dataclasses import dataclass
 from numbers import Integral, Real
 from pathlib import Path
 
-from ...errors import CannotCreate
+from ...errors import CannotCreate, UsageError
 from .console import Console
 
 GAP = "  "
+# endings of what we read, which no table or page is
+OF_DATA = (".h5ad", ".zarr", ".h5", ".loom", ".mtx", ".npz", ".yaml")
 NARROWEST = 20  # characters of a column of text
 
 @dataclass(frozen=True)
@@ -50,6 +52,8 @@ def refuse_unwritable(path: Path) -> None:
     """What can be known before the work: that a file cannot be put at `path`. Errors: 73, 2 for a part of a fit."""
     from ...io.staging import refuse_entry  # with numpy, which help does without
 
+    if path.suffix in OF_DATA:
+        raise UsageError(f'-o {path}: ends in "{path.suffix}", and text is written; name a file that ends as text does')
     refuse_entry(path)
     if path.is_dir():
         raise CannotCreate(f"-o {path}: is a directory; name a file in it")
