@@ -13,6 +13,7 @@ if not os.environ.get("SCRIBE_CACHE_DIR"):
     os.environ["SCRIBE_CACHE_DIR"] = os.environ.get("JAX_COMPILATION_CACHE_DIR") or SCRATCH
 
 import hypothesis  # noqa: E402
+import pytest  # noqa: E402
 
 from scribe_cli.run import device  # noqa: E402
 from scribe_cli.run.options import Machine  # noqa: E402
@@ -24,6 +25,15 @@ import jax  # noqa: E402
 jax.config.update("jax_numpy_rank_promotion", "raise")
 hypothesis.settings.register_profile("scribe", deadline=None, derandomize=True, max_examples=50)
 hypothesis.settings.load_profile("scribe")
+
+
+@pytest.fixture(autouse=True)
+def same_environment():
+    """What a run sets for itself, its threads above all, is not handed on to later tests and the processes they start."""
+    kept = dict(os.environ)
+    yield
+    os.environ.clear()
+    os.environ.update(kept)
 
 
 def pytest_unconfigure(config):

@@ -183,5 +183,12 @@ def test_messages_are_broken_between_words_on_a_terminal(width):
     assert " ".join(line.strip() for line in lines) == f"warning: {text} scribe: error: {text}"
 
 
+def test_peak_memory_is_of_this_process_alone():
+    child = "from scribe_cli.run.record import peak_memory_gb; print(peak_memory_gb())"
+    parent = f"large = b'a' * 400_000_000; import subprocess, sys; subprocess.run([sys.executable, '-c', {child!r}])"
+    done = subprocess.run([sys.executable, "-c", parent], capture_output=True, text=True, check=True)
+    assert 0.005 < float(done.stdout) < 0.2
+
+
 def test_duration():
     assert [duration(s) for s in (0.4, 48, 65, 10_920)] == ["0s", "48s", "1m05s", "3h02m"]

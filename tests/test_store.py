@@ -351,7 +351,7 @@ def test_what_others_keep_under_our_key_is_refused(tmp_path):
     src = fits.h5ad(tmp_path)
     refuse_foreign_key(src, "scribe")
     with h5py.File(src.path, "a") as file:
-        anndata.io.write_elem(file, "uns/pca", {"variance": np.ones(3)})
+        anndata.io.write_elem(file["uns"], "pca", {"variance": np.ones(3)})
     with pytest.raises(UsageError, match="pca.*--key-added"):
         refuse_foreign_key(src, "pca")
     refuse_foreign_key(src, "scribe")

@@ -26,6 +26,8 @@ def inspect(asked: InspectOptions, console: Console) -> Report:
         if not any(m.seen for m in there):
             raise BadData(there[0].reason)
         there, counts = _counted(source, there, asked)
+    for notice in source.notices:
+        console.notice(notice)
     said = [*problems.of_matrices(there, counts), *(problems.of_counts(counts) if counts else ())]
     recipe = suggest.recipe(counts) if counts else ""
     return Report(source, there, counts, said, recipe, _command(asked) if counts else "")

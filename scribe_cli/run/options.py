@@ -220,7 +220,7 @@ def refuse_input(output: Path, *inputs: Path | None) -> None:
     """UsageError (2) where the output would replace what is read: a file, or what lies in a directory."""
     real = Path(os.path.realpath(output))
     for path in inputs:
-        if path is not None and real.is_relative_to(os.path.realpath(path)):
+        if path is not None and os.path.exists(real) and real.is_relative_to(os.path.realpath(path)):
             raise UsageError(f"-o {output}: is, or lies in, {path}, which is read; name another file")
 
 

@@ -1,6 +1,6 @@
 """python -m tests.hostile [PART OF A NAME]: every hostile input, and how the command that is given it ends.
 
-One line each: exit code, seconds of the processor, peak memory, what it said. With --json, an object a line, for the test.
+One line each: exit code, seconds of the processor, memory beyond that of the program itself, what it said. With --json, an object a line, for the test.
 """
 
 from __future__ import annotations
@@ -44,6 +44,7 @@ def outcome(case: Case, folder: Path) -> dict:
     before = contents(folder)
     gc.collect()
     Path("/proc/self/clear_refs").write_text("5")
+    base = peak_mb()
     signal.alarm(PATIENCE)
     start = time.process_time()  # of the processor: a neighbour at work is no fault of the input
     code, out, err = captured(args)
@@ -52,7 +53,7 @@ def outcome(case: Case, folder: Path) -> dict:
     return {
         "code": code,
         "seconds": round(seconds, 2),
-        "mb": round(peak_mb()),
+        "mb": round(peak_mb() - base),
         "out": out,
         "err": err,
         "left": [name for name, *_ in set(contents(folder)) ^ set(before)],

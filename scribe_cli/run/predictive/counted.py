@@ -54,8 +54,8 @@ class Counted:
             return self
         if not self.labelled:
             raise UsageError(
-                f"--dataset {label}: the fit's recipe names no datasets (dataset_key); leave it out, or give DATA and "
-                "--dataset-key"
+                f"--dataset {label}: the fit's recipe names no datasets (dataset_key), or the data have no such column; "
+                "leave it out, or give DATA and --dataset-key"
             )
         found = tuple(g for g in self.groups if g.label == label)
         if not found or not label:

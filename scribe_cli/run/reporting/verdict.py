@@ -24,6 +24,9 @@ SHORT = {
     "capture_scale_not_identified": "the scale of mu is not identified",
     "library_above_m0": "cells hold more than the capture prior allows",
     "prior_dominated": "many genes follow their prior",
+    "library_size_below_total": "the library sizes given are below the cells' own totals",
+    "genes_not_shared": "the inputs do not share all genes",
+    "dataset_of_one_cell": "datasets have a single cell",
     "duplicate_cell_names": "cell names stand twice",
     "duplicate_gene_names": "gene names stand twice",
     "gpu_not_used": "the GPU was not used",
@@ -159,8 +162,8 @@ DATA = "Data"
 TOPICS = (
     Topic("Convergence", ("not_converged", "divergences", "low_ebfmi", "max_treedepth"), _converged),
     Topic("Predictive checks", ("many_genes_misfit", "cell_totals_misfit"), _checks),
-    Topic("Scale of \u03bc", ("capture_scale_not_identified", "library_above_m0"), _scale),
+    Topic("Scale of \u03bc", ("capture_scale_not_identified", "library_above_m0", "library_size_below_total"), _scale),
     Topic("Amount of data", ("few_data", "prior_dominated"), _amount),
-    Topic(DATA, ("duplicate_cell_names", "duplicate_gene_names"), _data),
+    Topic(DATA, ("genes_not_shared", "dataset_of_one_cell", "duplicate_cell_names", "duplicate_gene_names"), _data),
     Topic("Machine", ("gpu_not_used",), lambda m: None),
 )
