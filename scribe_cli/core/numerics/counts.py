@@ -16,38 +16,57 @@ from .special import log_rising
 WIDTHS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096)
 
 
-def pack_tails(gene, count, n, n_cells: int, n_genes: int) -> dict:
+def pack_tails(gene, count, n, n_cells, n_genes: int, dataset=None) -> dict:
     """Device arrays from a histogram of the non-zero counts (gene, count >= 1, number of cells; sorted).
 
-    order, inverse: (genes,) the genes by maximum count, and back; buckets: (genes of the bucket, width) tail counts;
-    large: distinct counts and their numbers, (genes, distinct), for genes whose maximum is above the widest bucket;
-    total: (genes,) sums of counts; nonzero: (genes,) numbers of non-zero counts; log_factorial: sum of log u!; n_cells.
+    n_cells: of all, or of each of D datasets, `dataset` then being the code of each entry; without datasets D is 1 below.
+    order, inverse: (D * genes,) the rows by maximum count, and back; buckets: (rows of the bucket, width) tail counts;
+    large: distinct counts and their numbers, (rows, distinct), for rows whose maximum is above the widest bucket;
+    total: (D, genes) sums of counts; nonzero: (D, genes) numbers of non-zero counts; log_factorial: sum of log u!;
+    n_cells: (D, 1).
     """
-    gene, count, n = np.asarray(gene), np.asarray(count, np.int64), np.asarray(n, float)
-    largest = np.zeros(n_genes, np.int64)
-    np.maximum.at(largest, gene, count)
+    row, count, n, of_rows = _by_row(gene, count, n, n_cells, n_genes, dataset)
+    n_rows = of_rows["nonzero"].size
+    largest = np.zeros(n_rows, np.int64)
+    np.maximum.at(largest, row, count)
     bucket = np.searchsorted(WIDTHS, largest)
-    order = np.lexsort((np.arange(n_genes), np.where(largest == 0, -1, bucket)))
+    order = np.lexsort((np.arange(n_rows), np.where(largest == 0, -1, bucket)))
     inverse = np.argsort(order)
-    position = np.full(n_genes, -1)
+    position = np.full(n_rows, -1)
     buckets = []
     for b in range(len(WIDTHS)):
         members = order[(bucket[order] == b) & (largest[order] > 0)]
         position[members] = np.arange(len(members))
-        rows = (bucket[gene] == b) & (largest[gene] > 0)
-        buckets.append(_tails(position[gene[rows]], count[rows], n[rows], len(members), WIDTHS[b]))
-    heavy = bucket[gene] == len(WIDTHS)
-    return {
+        rows = (bucket[row] == b) & (largest[row] > 0)
+        buckets.append(_tails(position[row[rows]], count[rows], n[rows], len(members), WIDTHS[b]))
+    heavy = bucket[row] == len(WIDTHS)
+    return of_rows | {
         "order": order,
         "inverse": inverse,
         "silent": np.zeros(int((largest == 0).sum())),
         "buckets": tuple(buckets),
-        "large": _distinct(gene[heavy], count[heavy], n[heavy]),
-        "total": np.bincount(gene, n * count, n_genes),
-        "nonzero": np.bincount(gene, n, n_genes),
+        "large": _distinct(row[heavy], count[heavy], n[heavy]),
+        "total": np.bincount(row, n * count, n_rows).reshape(-1, n_genes),
         "log_factorial": float((n * gammaln(count + 1.0)).sum()),
-        "n_cells": float(n_cells),
     }
+
+
+def pack_pairs(gene, count, n, n_cells, n_genes: int, dataset=None) -> dict:
+    """Device arrays of the distinct counts, from what `pack_tails` takes: row (of D * genes), count, n: (pairs,);
+
+    nonzero (D, genes) and n_cells (D, 1) as there.
+    """
+    row, count, n, of_rows = _by_row(gene, count, n, n_cells, n_genes, dataset)
+    return of_rows | {"row": row, "count": count.astype(float), "n": n}
+
+
+def _by_row(gene, count, n, n_cells, n_genes, dataset):
+    """(row, count, n) of each entry, a row being a gene in a dataset; and {nonzero, n_cells} of the rows."""
+    cells = np.reshape(np.asarray(n_cells, float), (-1, 1))
+    row = np.asarray(gene, np.int64) + (0 if dataset is None else n_genes * np.asarray(dataset, np.int64))
+    count, n = np.asarray(count, np.int64), np.asarray(n, float)
+    nonzero = np.bincount(row, n, len(cells) * n_genes).reshape(-1, n_genes)
+    return row, count, n, {"nonzero": nonzero, "n_cells": cells}
 
 
 def _tails(position, count, n, genes, width):
@@ -80,7 +99,8 @@ permute.defvjp(
 
 
 def log_rising_total(tails, log_a):
-    """sum over genes and cells of log (a_g)_u, for log_a (genes,)."""
+    """sum over rows and cells of log (a)_u, for log_a (datasets or 1, genes or 1)."""
+    log_a = jnp.broadcast_to(log_a, tails["total"].shape).reshape(-1)
     log_a = permute(log_a, tails["order"], tails["inverse"])
     start = tails["silent"].shape[0]
     total = jnp.zeros(())

@@ -89,6 +89,31 @@ def _(primals, tangents):
     return jnp.log(a * b * c * middle), t * (2.0 * middle * (1.0 / a + 1.0 / b + 1.0 / c) + 1.0 / middle)
 
 
+def mixed(f, x, a, b):
+    """f(x) - f(x + a) - f(x + b) + f(x + a + b)."""
+    return f(x) - f(x + a) - f(x + b) + f(x + a + b)
+
+
+@jax.custom_jvp
+def log_shift_mixed(x, a, b):
+    """sum over i < 8 of log [(x + i) (x + a + b + i) / ((x + a + i) (x + b + i))], as precise near 0 as far from it."""
+    lost = jnp.zeros_like(x * a * b)
+    ratio = lost + 1.0
+    for i in range(SHIFT):
+        y = x + i
+        inverse = 1.0 / ((y + a) * (y + b))
+        lost = lost + a * b * inverse * (1.0 - lost)
+        ratio = ratio * (y * (y + a + b) * inverse)
+    near = lost < 0.5
+    return jnp.where(near, jnp.log1p(-jnp.where(near, lost, 0.0)), jnp.log(jnp.where(near, 1.0, ratio)))
+
+
+@log_shift_mixed.defjvp
+def _(primals, tangents):
+    slope = jax.jvp(lambda *at: mixed(lambda x: jnp.log(x) + log_shift_product(x), *at), primals, tangents)[1]
+    return log_shift_mixed(*primals), slope
+
+
 def log_shift_ratio(x, log_x, n):
     """sum over i < 8 of log(x + i) - log(x + n + i); x may have underflowed to 0, so its log is passed too."""
     return log_x - jnp.log(x + n) + log_shift_product(x) - log_shift_product(x + n)
@@ -103,7 +128,12 @@ def log_rising(log_x, n):
     return stirling + log_shift_ratio(x, log_x, n)
 
 
+def factorial_rest(u):
+    """-log u! + u log(u + 8) - u: what is left of -log u! once its large terms are paired with others."""
+    c = u + SHIFT
+    return log_shift_product(u) - (SHIFT - 0.5) * jnp.log(c) + SHIFT - HALF_LOG_2PI - stirling_tail(c)
+
+
 def log_factorial(u):
     """log u! for u >= 0."""
-    c = u + SHIFT
-    return (c - 0.5) * jnp.log(c) - c + HALF_LOG_2PI + stirling_tail(c) - log_shift_product(u)
+    return u * jnp.log(u + SHIFT) - u - factorial_rest(u)

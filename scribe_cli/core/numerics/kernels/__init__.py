@@ -24,12 +24,16 @@ class AbstractKernel(abc.ABC):
     def log_prob_zero(self, n):
         """log P(0)."""
 
-    @abc.abstractmethod
     def rising(self, n):
-        """(slope, ((sign, log_a), ...)) with log P(u) = log P(0) + u slope + sum_i sign_i log (a_i)_u - log u!.
+        """(slope, ((sign, log_a), ...)) with log P(u) = log P(0) + u slope + sum_i sign_i log (a_i)_u - log u!; or None.
 
-        (a)_u is the rising factorial. What lets counts be summed by tails (ENGINE.md 1, 2).
+        (a)_u is the rising factorial. What lets counts be summed by tails (ENGINE.md 1, 2), of a kernel that has it.
         """
+        return None
+
+    def descent(self, n):
+        """ratio(u, above) -> P(u+1)/P(u) from above = P(u+2)/P(u+1), of a kernel without rising factorials; or None."""
+        return None
 
     @abc.abstractmethod
     def sample(self, key, n, shape):

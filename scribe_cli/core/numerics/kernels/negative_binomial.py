@@ -13,7 +13,8 @@ from . import AbstractKernel
 LARGEST_LOG_R = 60.0
 
 
-def _finite(n):
+def finite_r(n):
+    """(log r, logit p) of which r is finite."""
     excess = jnp.maximum(n["log_r"] - LARGEST_LOG_R, 0.0)
     return n["log_r"] - excess, n["logit_p"] + excess
 
@@ -33,7 +34,7 @@ class NegativeBinomial(AbstractKernel):
 
     def log_prob(self, n, u):
         """Stirling's series on arguments moved up by 8, its large terms paired so that they cancel before they round."""
-        log_r, logit_p = _finite(n)
+        log_r, logit_p = finite_r(n)
         r = jnp.exp(log_r)
         v = jnp.where(u == 0, 1.0, u)  # a zero has its own form below; its gradient here must stay finite
         a, b, c = r + SHIFT, r + SHIFT + v, v + SHIFT
@@ -42,16 +43,16 @@ class NegativeBinomial(AbstractKernel):
         return jnp.where(u == 0, -r * softplus(logit_p), large + small)
 
     def log_prob_zero(self, n):
-        log_r, logit_p = _finite(n)
+        log_r, logit_p = finite_r(n)
         return -jnp.exp(log_r) * softplus(logit_p)
 
     def rising(self, n):
-        log_r, logit_p = _finite(n)
+        log_r, logit_p = finite_r(n)
         return log_sigmoid(logit_p), ((1.0, log_r),)
 
     def sample(self, key, n, shape):
         """Poisson of a Gamma(r, 1) rate times the odds p/(1-p)."""
-        log_r, logit_p = _finite(n)
+        log_r, logit_p = finite_r(n)
         gamma_key, count_key = jax.random.split(key)
         log_rate = jax.random.loggamma(gamma_key, jnp.broadcast_to(jnp.exp(log_r), shape)) + logit_p
         return jax.random.poisson(count_key, jnp.exp(log_rate), shape).astype(float)

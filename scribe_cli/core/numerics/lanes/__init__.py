@@ -12,15 +12,15 @@ from ... import registry
 class Lane:
     """One way to sum.
 
-    legal(spec) -> bool; statistics: the names of what `terms` reads from stats, in data/statistics.py;
-    terms(kernel, natural, facts, stats) -> {axes met: number}, whose sum is the log-likelihood;
+    legal(spec) -> bool; statistics(spec): the names of what `terms` reads from stats;
+    terms(kernel, natural, facts, stats, mix) -> {axes met: number}, whose sum is the log-likelihood; mix: numerics/mixture.py;
     batched: whether it can run on some of the cells; shares_rows: whether equal cells may share one row.
     """
 
     name: str
     cost: int
     legal: Callable
-    statistics: tuple[str, ...]
+    statistics: Callable
     terms: Callable
     batched: bool = False
     shares_rows: bool = False

@@ -1,13 +1,15 @@
 """NB with capture and one p for all genes: genes meet cells only through R = sum of r (ENGINE.md 3).
 
-log-lik = sum N_gj log(r_g + j) - log u! + sum over cells of [L_c log p_hat_c + R log(1 - p_hat_c)].
+log-lik = sum N_gj log(r_g + j) - log u! + sum over cells of [L_c log p_hat_c + R log(1 - p_hat_c)]; r, p and R may be
+of each dataset.
 """
 
 from __future__ import annotations
 
 import jax.numpy as jnp
 
-from ...axes import CELL, GENE
+from ...axes import CELL, DATASET, GENE
+from .. import mixture
 from ..counts import log_rising_total
 from ..special import log_sigmoid, softplus
 from . import Lane
@@ -15,20 +17,20 @@ from . import Lane
 
 def legal(spec) -> bool:
     shared = spec.kernel == "negative_binomial" and GENE not in spec.coordinate_axes("logit_p")
-    by_cell_or_gene = all(p.axes in ((), (GENE,), (CELL,)) for p in spec.params)
-    return bool(spec.capture) and shared and by_cell_or_gene and not (spec.gated or spec.mixed)
+    return bool(spec.capture) and shared and not (spec.gated or spec.mixed)
 
 
-def terms(kernel, natural, facts, stats):
-    log_r = natural.core["log_r"][0, 0]
-    logit = (natural.core["logit_p"] + natural.log_nu)[0, :, 0]
+def terms(kernel, natural, facts, stats, mix=mixture.marginal):
+    log_r = natural.core["log_r"]
+    logit = (facts.to_cells(natural.core["logit_p"]) + natural.log_nu)[0, :, 0]
+    total_r = facts.to_cells(jnp.exp(log_r).sum(-1, keepdims=True))[0, :, 0]
     weight = jnp.broadcast_to(facts.weight, logit.shape)
     tails = stats["tails"]
     return {
-        (GENE,): log_rising_total(tails, log_r) - tails["log_factorial"],
+        (DATASET, GENE): log_rising_total(tails, log_r[0]) - tails["log_factorial"],
         (CELL,): (weight * stats["row_total"] * log_sigmoid(logit)).sum(),
-        (CELL, GENE): -jnp.exp(log_r).sum() * (weight * softplus(logit)).sum(),
+        (CELL, GENE): -(total_r * weight * softplus(logit)).sum(),
     }
 
 
-MEMBER = Lane("separable", 1, legal, ("tails", "row_total"), terms, shares_rows=True)
+MEMBER = Lane("separable", 1, legal, lambda spec: ("tails", "row_total"), terms, shares_rows=True)
