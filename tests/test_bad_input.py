@@ -257,7 +257,7 @@ CASES = {
     ),
     "key that cannot act": Case(recipe("model: nbdm\nmcmc: {n_chains: 2}\n"), 78, ["bad.yaml:2:8", "mcmc.n_chains"]),
     "not available yet": Case(
-        recipe(f"{NBDM}n_components: 2\n"), 78, ["bad.yaml:4:1", "n_components", "not available yet"]
+        recipe(f"{NBDM}guide: {{rank: 2}}\n"), 78, ["bad.yaml:4:9", "guide.rank", "not available yet"]
     ),
     "no model": Case(recipe("seed: 1\n"), 78, ["bad.yaml", "model"]),
     "key that stands twice": Case(recipe("model: nbdm\nseed: 1\nseed: 2\n"), 78, ["bad.yaml:3:1", "seed", "twice"]),

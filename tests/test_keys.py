@@ -12,6 +12,7 @@ from numpyro import handlers
 from scipy import stats
 from scipy.special import expit
 
+from scribe_cli.core.facts import Facts
 from scribe_cli.core.model import program
 from scribe_cli.errors import BadRecipe
 from scribe_cli.run.recipe import config
@@ -22,8 +23,13 @@ POINTS = (-2.5, 0.3, 1.9)
 
 def densities(recipe: dict) -> dict[str, tuple]:
     """{site: log density of theta at POINTS, first element} of the traced model."""
-    spec = config.load(recipe).resolve()
-    facts = zoo.facts()
+    return {name: at_points for name, (_, at_points) in traced(config.load(recipe).resolve()).items()}
+
+
+def traced(spec) -> dict[str, tuple]:
+    """{site: (shape, log density of theta at POINTS, first element)} of a spec with two components and two datasets."""
+    some = {"dataset_of_cell": np.arange(zoo.N_CELLS) % 2, "log_mu_hat": np.zeros(zoo.N_GENES)}
+    facts = Facts({**zoo.SIZES, "component": 2, "dataset": 2}, {"log_library": zoo.LOG_LIBRARY, **some})
     shapes = {name: site.shape for name, site in program.sites(spec, facts).items()}
 
     def at(point):
@@ -33,7 +39,7 @@ def densities(recipe: dict) -> dict[str, tuple]:
         return {name: float(np.ravel(trace[name]["fn"].log_prob(thetas[name]))[0]) for name in shapes}
 
     found = [at(point) for point in POINTS]
-    return {name: tuple(at_point[name] for at_point in found) for name in shapes}
+    return {name: (shape, tuple(at_point[name] for at_point in found)) for name, shape in shapes.items()}
 
 
 def normal(loc, scale):
@@ -117,6 +123,9 @@ def test_the_prior_of_capture_in_the_traced_model(priors, log_m0, sigma):
     np.testing.assert_allclose(found, [law(t) for t in POINTS], rtol=1e-9)
 
 
+FREE = {"model": "zinbvcp", "parameterization": "mean_odds", "unconstrained": True}
+TWO, DATASETS, ORGANISM = {"n_components": 2}, {"dataset_key": "d"}, {"priors": {"organism": "human"}}
+
 # a recipe and a value of the key that its traced model is changed by
 MODEL_KEYS = {
     "model": ({"model": "nbdm"}, "zinb"),
@@ -124,43 +133,54 @@ MODEL_KEYS = {
     "unconstrained": ({"model": "nbdm"}, True),
     "positive_transform": ({"model": "nbdm", "parameterization": "mean_odds", "unconstrained": True}, "softplus"),
     "priors": ({"model": "nbdm"}, {"r": [1.0, 1.0]}),
+    "overdispersion": (FREE | {"model": "nbdm"}, "bnb"),
+    "n_components": (FREE, 2),
+    "mixture_params": (FREE | TWO, "mean"),
+    "annotation_key": (FREE | TWO, "type"),
+    "annotation_confidence": (FREE | TWO | {"annotation_key": "type"}, 1.0),
+    "dataset_key": (FREE | TWO, "d"),
+    "dataset_mixing": (FREE | TWO | DATASETS, False),
+    "prob_dataset_mode": (FREE | DATASETS | {"prob_dataset_prior": "gaussian"}, "two_level"),
+    "prob_prior": (FREE, "neg"),
+    "expression_prior": (FREE | TWO, "neg"),
+    "zero_inflation_prior": (FREE, "neg"),
+    "overdispersion_prior": (FREE | {"overdispersion": "bnb"}, "neg"),
+    "expression_dataset_prior": (FREE | DATASETS, "neg"),
+    "prob_dataset_prior": (FREE | DATASETS, "neg"),
+    "zero_inflation_dataset_prior": (FREE | DATASETS, "neg"),
+    "overdispersion_dataset_prior": (FREE | DATASETS | {"overdispersion": "bnb"}, "neg"),
+    "capture_scaling_prior": (FREE | DATASETS | ORGANISM, "neg"),
+    "horseshoe_tau0": (FREE | {"prob_prior": "horseshoe"}, 0.5),
+    "horseshoe_slab_df": (FREE | {"prob_prior": "horseshoe"}, 3.0),
+    "horseshoe_slab_scale": (FREE | {"prob_prior": "horseshoe"}, 3.0),
+    "neg_u": (FREE | {"prob_prior": "neg"}, 0.5),
+    "neg_a": (FREE | {"prob_prior": "neg"}, 0.5),
+    "neg_tau": (FREE | {"prob_prior": "neg"}, 0.5),
+    "expression_anchor": (FREE | ORGANISM, True),
+    "expression_anchor_sigma": (FREE | ORGANISM | {"expression_anchor": True}, 0.5),
 }
+# these act on the facts that the model is given (test_labels.py)
+FACT_KEYS = {"annotation_min_cells", "annotation_component_order"}
 
 
 @pytest.mark.parametrize("key", MODEL_KEYS)
 def test_the_key_changes_the_traced_model(key):
     recipe, value = MODEL_KEYS[key]
-    assert densities(recipe) != densities(recipe | {key: value})
+    before, after = (config.load(r).resolve() for r in (recipe, recipe | {key: value}))
+    labelled = key in ("annotation_key", "annotation_confidence")  # they act on the weights in the likelihood
+    assert before.annotation_confidence != after.annotation_confidence if labelled else traced(before) != traced(after)
 
 
-# values of keys of features still to come, in a recipe that would otherwise stand
+def test_every_key_of_the_model_is_tried():
+    run = {"seed", "inference_method", "engine"}
+    assert {key for key in config.FIELDS if "." not in key and key not in config.SHAPE or key == "priors"} - run <= {
+        *MODEL_KEYS,
+        *FACT_KEYS,
+    }
+
+
+# values of keys of features still to come
 LATER_KEYS = {
-    "overdispersion": "bnb",
-    "n_components": 2,
-    "mixture_params": "mean",
-    "annotation_key": "type",
-    "annotation_confidence": 1.0,
-    "annotation_min_cells": 5,
-    "annotation_component_order": ["a"],
-    "dataset_mixing": True,
-    "prob_dataset_mode": "scalar",
-    **dict.fromkeys(
-        (
-            "prob_prior",
-            "expression_prior",
-            "zero_inflation_prior",
-            "overdispersion_prior",
-            "expression_dataset_prior",
-            "prob_dataset_prior",
-            "zero_inflation_dataset_prior",
-            "overdispersion_dataset_prior",
-            "capture_scaling_prior",
-        ),
-        "neg",
-    ),
-    **dict.fromkeys(("horseshoe_tau0", "horseshoe_slab_df", "horseshoe_slab_scale", "neg_u", "neg_a", "neg_tau"), 0.5),
-    "expression_anchor": True,
-    "expression_anchor_sigma": 0.5,
     "vae.latent_dim": 3,
     "vae.encoder_hidden_dims": [3],
     "vae.decoder_hidden_dims": [3],

@@ -18,18 +18,65 @@ each_member = pytest.mark.parametrize("member", MEMBERS.values(), ids=MEMBERS)
 
 R = 10.0 ** np.linspace(-3, 6, zoo.N_GENES).reshape(1, 1, -1)
 P = np.array([1e-6, 0.02, 0.3, 0.5, 0.8, 0.99, 1 - 1e-6]).reshape(1, 1, -1)
+ALPHA = 10.0 ** np.linspace(-4, 1.3, zoo.N_GENES).reshape(1, 1, -1)
+BETA = np.array([2.0, 0.02, 1e3, 0.5, 1e5, 30.0, 0.02]).reshape(1, 1, -1)
+RATE = np.array([0.01, 3e4, 40.0, 7.0, 1e4, 2e3, 0.3]).reshape(1, 1, -1)
 LIFT = {"unit": lambda v: np.log(v) - np.log1p(-v), "positive": np.log}
+
+MEAN, BURST = ("mu", "mean", "positive"), ("burst_size", "burst", "positive")
+FANO = ("excess_fano", "burst", "positive")
+TWO_STATE = {
+    "two_state_natural": (MEAN, BURST, ("k_off", "switching", "positive")),
+    "two_state_ratio": (MEAN, BURST, ("switching_ratio", "switching", "positive")),
+    "two_state_mean_fano": (MEAN, FANO, ("concentration", "switching", "positive")),
+    "two_state_moment_delta": (MEAN, FANO, ("inv_concentration", "switching", "unit")),
+}
+
+
+def two_state_values(alpha, beta, rate) -> dict:
+    """Every parameter of a two-state model in its natural domain, from MODELS.md 2."""
+    total = alpha + beta
+    return {
+        "mu": rate * alpha / total,
+        "alpha": alpha,
+        "beta": beta,
+        "r_hat": rate,
+        "k_on": alpha,
+        "k_off": beta,
+        "burst_size": rate / total,
+        "switching_ratio": beta / alpha,
+        "concentration": total,
+        "inv_concentration": 1 / (total + 1),
+        "excess_fano": rate * beta / (total * (total + 1)),
+    }
+
+
+# kernel: (named values at one point, natural coordinates of it), by the table of MODELS.md 2
+POINTS = {
+    "negative_binomial": (
+        zoo.named_values(R, P, gate=P, nu=P),
+        {"log_r": np.log(R), "logit_p": LIFT["unit"](P)},
+    ),
+    "two_state": (
+        two_state_values(ALPHA, BETA, RATE),
+        {"log_alpha": np.log(ALPHA), "log_beta": np.log(BETA), "log_rate": np.log(RATE)},
+    ),
+}
 
 
 def log_scale(member):
-    """{sampled name: log-scale value} at the one point (R, P), by the table of MODELS.md 2."""
-    values = zoo.named_values(R, P, gate=P, nu=P)
+    """{sampled name: log-scale value} at the one point of the kernel."""
+    values, _ = POINTS[member.kernel]
     return {name: jnp.asarray(LIFT[support](values[name])) for name, _, support in member.samples}
 
 
 def test_the_table_is_that_of_the_models():
-    assert {n: (m.samples, m.capture) for n, m in MEMBERS.items()} == zoo.PARAMETERIZATIONS
+    two_state = {name: (samples, "p_capture") for name, samples in TWO_STATE.items()}
+    assert {n: (m.samples, m.capture) for n, m in MEMBERS.items()} == zoo.PARAMETERIZATIONS | two_state
+    assert {n for n, m in MEMBERS.items() if m.kernel == "two_state"} == set(two_state)
     aliases = {"standard": "canonical", "linked": "mean_prob", "odds_ratio": "mean_odds"}
+    aliases |= {n.removeprefix("two_state_"): n for n in TWO_STATE}
+    aliases |= {"fano": "two_state_mean_fano", "delta": "two_state_moment_delta"}
     assert {a: m.name for m in MEMBERS.values() for a in m.aliases} == aliases
     for spelling, name in (aliases | {n: n for n in MEMBERS}).items():
         assert parameterizations.canonical_name(spelling) == name
@@ -38,11 +85,11 @@ def test_the_table_is_that_of_the_models():
 
 @each_member
 def test_natural_coordinates_of_the_one_point(member):
-    """Whatever is sampled, the kernel sees the same r and p: so all are one likelihood."""
-    x = log_scale(member)
+    """Whatever is sampled, the kernel sees the same point: so all are one likelihood."""
+    x, (_, point) = log_scale(member), POINTS[member.kernel]
     assert set(member.natural) == set(kernels.load(member.kernel).coords)
-    np.testing.assert_allclose(member.natural["log_r"](x), np.log(R), rtol=1e-9, atol=1e-9)
-    np.testing.assert_allclose(member.natural["logit_p"](x), LIFT["unit"](P), rtol=1e-9, atol=1e-9)
+    for coordinate, expected in point.items():
+        np.testing.assert_allclose(member.natural[coordinate](x), expected, rtol=1e-9, atol=1e-9)
 
 
 @each_member

@@ -145,7 +145,7 @@ REFUSED = [
     ),
     ("model: nbdm\npriors:\n  organism: human\n", ":3:3: priors.organism: model nbdm has no capture"),
     ("model: nbdm\nmcmc:\n  n_chains: 2\n", ":3:3: mcmc.n_chains: only inference_method: mcmc reads it"),
-    ("model: nbdm\nn_components: 2\n", ":2:1: n_components: 2 is not available yet"),
+    ("model: nbdm\nguide: {rank: 2}\n", ":2:9: guide.rank: 2 is not available yet"),
     # what is no recipe
     ("", ": a recipe is a mapping of keys to values, found nothing"),
     ("# only this\n", "found nothing"),

@@ -93,6 +93,29 @@ REFUSED = [
         "positive_transform",
         "eta_capture is no",
     ),
+    # two-state models are of another kernel
+    *(
+        ({"model": "twostatevcp", "parameterization": name}, "parameterization", "negative binomial")
+        for name in ("canonical", "linked", "mean_odds", "mean_disp")
+    ),
+    ({"model": "twostate"} | BNB, "overdispersion", "promoter"),
+    ({"model": "twostate", "priors": {"organism": "human"}}, "priors.organism", "twostatevcp"),
+    ({"model": "twostate", "unconstrained": True, "prob_prior": "neg"}, "prob_prior", "neither p nor phi"),
+    ({"model": "twostate", "unconstrained": True, "zero_inflation_prior": "neg"}, "zero_inflation_prior", "no gate"),
+    (
+        {"model": "twostate", "unconstrained": True, "dataset_key": "d", "prob_dataset_prior": "neg"},
+        "prob_dataset_prior",
+        "neither p nor phi",
+    ),
+    ({"model": "twostate", "inference_method": "vae"}, "inference_method", "negative binomial"),
+    # what a hierarchy brings is not set beside it
+    *(({"model": "nbdm", "priors": {name: [0, 1]}} | BNB, f"priors.{name}", "N(-5, 1)") for name in ("bnb_concentration", "omega")),
+    (
+        {"model": "nbvcp", "unconstrained": True, "dataset_key": "d", "capture_scaling_prior": "neg"}
+        | {"priors": {"organism": "human", "mu_eta": [0, 1]}},
+        "priors.mu_eta",
+        "log M_0",
+    ),
     # hierarchies: what each needs
     *(
         ({"model": "zinbvcp", "dataset_key": "d", key: "neg"} | more, key, "real line")
@@ -274,24 +297,6 @@ REFUSED = [
 
 # what is known and still to come
 NOT_YET = [
-    ({"model": "twostate"}, "model"),
-    ({"model": "twostatevcp"}, "model"),
-    ({"model": "nbdm"} | BNB, "overdispersion"),
-    ({"model": "nbdm"} | TWO, "n_components"),
-    ({"model": "nbdm", "mixture_params": "mean"} | TWO, "n_components"),
-    ({"model": "nbdm", "annotation_key": "type"} | TWO, "n_components"),
-    *(
-        ({"model": "zinbvcp", "unconstrained": True, "dataset_key": "d", key: "neg"} | ORGANISM, key)
-        for key in (
-            "prob_prior",
-            "zero_inflation_prior",
-            "expression_dataset_prior",
-            "prob_dataset_prior",
-            "zero_inflation_dataset_prior",
-            "capture_scaling_prior",
-        )
-    ),
-    ({"model": "nbdm", "expression_anchor": True}, "expression_anchor"),
     ({"model": "nbdm", "inference_method": "vae"}, "inference_method"),
     ({"model": "nbdm", "inference_method": "vae", "vae": {"latent_dim": 3}}, "vae.latent_dim"),
     *(

@@ -23,7 +23,7 @@ FACTS = Facts(
         "log_library": jnp.zeros(C),
         "dataset_of_cell": jnp.array([0, 1, 2, 1, 0]),
         "log_mu_hat": jnp.zeros(G),
-        "log_mu_location": jnp.zeros(G),
+        "log_mu_hat": jnp.zeros(G),
     },
 )
 
@@ -67,13 +67,13 @@ NESTED = ModelSpec(
 NESTED_SITES = {
     "mu_unconstrained": Site((K, 1, G), ("component", "gene")),
     "p_loc": Site((K, 1, 1), ("component",)),
-    "p_gene_tau": Site((K, 1, 1), ("component",)),
-    "p_gene_c2": Site((K, 1, 1), ("component",)),
-    "p_gene_lambda": Site((K, 1, G), ("component", "gene")),
+    "p_gene_tau": Site((1, 1, 1), ()),
+    "p_gene_c2": Site((1, 1, 1), ()),
+    "p_gene_lambda": Site((1, 1, G), ("gene",)),
     "p_gene_z": Site((K, 1, G), ("component", "gene")),
-    "p_dataset_tau": Site((K, 1, 1), ("component",)),
-    "p_dataset_c2": Site((K, 1, 1), ("component",)),
-    "p_dataset_lambda": Site((K, 1, G), ("component", "gene")),
+    "p_dataset_tau": Site((1, 1, 1), ()),
+    "p_dataset_c2": Site((1, 1, 1), ()),
+    "p_dataset_lambda": Site((1, 1, G), ("gene",)),
     "p_dataset_z": Site((K, D, G), ("component", "dataset", "gene")),
     "gate_unconstrained": Site((1, 1, G), ("gene",)),
     "p_capture_unconstrained": Site((1, C, 1), ("cell",)),
@@ -103,7 +103,7 @@ TWO_STATE = ModelSpec(
     "two_state",
     "two_state_natural",
     (
-        ParamSpec("mu", "mean", "positive", ("gene",), normal("log_mu_location", 1.0)),
+        ParamSpec("mu", "mean", "positive", ("gene",), normal("log_mu_hat", 1.0)),
         ParamSpec("burst_size", "burst", "positive_softplus", ("gene",), normal(0.0, 1.5)),
         ParamSpec("k_off", "switching", "positive", ("gene",), normal(3.0, 2.0)),
         ParamSpec("p_capture", "capture", "unit", ("cell",), Prior("beta", {"a": 1.0, "b": 1.0})),
@@ -170,9 +170,9 @@ HIERARCHIES = {
             "mu_loc": ("gene",),
             "mu_component_scale": (),
             "mu_component_z": ("component", "gene"),
-            "mu_dataset_tau": ("component",),
-            "mu_dataset_c2": ("component",),
-            "mu_dataset_lambda": ("component", "gene"),
+            "mu_dataset_tau": (),
+            "mu_dataset_c2": (),
+            "mu_dataset_lambda": ("gene",),
             "mu_dataset_z": ("component", "dataset", "gene"),
         },
     ),
@@ -217,7 +217,7 @@ def test_traits():
     assert NESTED.hierarchical and ANCHORED.hierarchical and not TWO_STATE.hierarchical
     assert NESTED.per_cell and TWO_STATE.per_cell and not ANCHORED.per_cell
     assert [p.name for p in NESTED.core] == ["mu", "p"]
-    assert [p.name for p in ANCHORED.core] == ["mu", "phi", "bnb_concentration"]
+    assert [p.name for p in ANCHORED.core] == ["mu", "phi"] and ANCHORED.family == "negative_binomial"
     assert NESTED.role("gate").name == "gate" and NESTED.role("excess") is None
     assert NESTED["p"].axes == ("component", "dataset", "gene")
     assert NESTED.coordinate_axes("log_r") == ("component", "dataset", "gene")

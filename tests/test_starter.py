@@ -8,7 +8,6 @@ import pytest
 
 from scribe_cli.cli.main import main
 from scribe_cli.core.model.refusals import NOT_YET, VALUES_NOT_YET
-from scribe_cli.core.model.shorthand import MODELS, TWO_STATE
 from scribe_cli.run.recipe import config
 from scribe_cli.run.recipe.starter import WIDTH, starter
 
@@ -43,7 +42,6 @@ def test_any_key_can_be_uncommented(match, tmp_path):
 
 def test_nothing_is_named_that_is_refused_as_not_available_yet():
     later = [value for values in VALUES_NOT_YET.values() for value in values]
-    later += [model.name for model in MODELS.values() if model.kernel == TWO_STATE]
     assert not set(later) & set(re.findall(r"\w+", starter()))
 
 

@@ -11,7 +11,9 @@ import jax
 from .axes import CELL, GENE, SLOT
 
 # which axis each array that a prior may name runs along
-ARRAY_AXIS = {"log_library": CELL, "dataset_of_cell": CELL, "annotation": CELL, "log_mu_hat": GENE, "log_mu_location": GENE}
+ARRAY_AXIS = {"log_library": CELL, "dataset_of_cell": CELL, "annotation": CELL, "log_mu_hat": GENE}
+
+CODES = ("dataset_of_cell", "annotation")  # whole numbers
 
 
 @jax.tree_util.register_pytree_node_class
@@ -44,6 +46,10 @@ class Facts:
         shape = [1, 1, 1]
         shape[SLOT[ARRAY_AXIS[name]]] = -1
         return self.arrays[name].reshape(shape)
+
+    def to_cells(self, value):
+        """A rank-3 value with datasets in its middle slot, gathered to the cells; of one row as it is."""
+        return value[..., self.arrays["dataset_of_cell"], :] if value.shape[-2] > 1 else value
 
     def weight3(self):
         """The weight, shaped to multiply a value with a cell axis."""

@@ -10,19 +10,24 @@ from ...errors import BadRecipe, did_you_mean, listed
 from . import parameterizations
 from .parameterizations import Parameterization
 from .shorthand import DEFAULT_PARAMETERIZATION, MODELS, NEGATIVE_BINOMIAL, TWO_STATE, Shorthand
+from .spec import CORE_ROLES
 
 BLOCKS = ("priors", "svi", "mcmc", "vae", "guide", "data", "output")
 
 # a prior of capture that knows the number of molecules in a cell
 BIOLOGY = ("priors.organism", "priors.capture_efficiency")
 
-# the two-state parameterizations' names, until they have files of their own
-TWO_STATE_NAMES = {
-    "two_state_natural": ("natural",),
-    "two_state_ratio": ("ratio",),
-    "two_state_mean_fano": ("mean_fano", "fano"),
-    "two_state_moment_delta": ("moment_delta", "delta"),
+# the roles that a word of mixture_params stands for
+COMPONENT_ROLES = {
+    "all": (*CORE_ROLES, "gate", "excess"),
+    "biological": CORE_ROLES,
+    "mean": ("mean",),
+    "prob": ("prob",),
+    "gate": ("gate",),
 }
+
+# what the same slot of a two-state model is called in its parameterizations: a list of mixture_params may use any
+SLOTS = {"burst": ("burst_size", "excess_fano"), "switching": ("k_off", "switching_ratio", "concentration", "inv_concentration")}
 
 
 @dataclass(frozen=True)
@@ -48,6 +53,14 @@ class Asked:
         return {role: name for name, role, _ in self.samples}
 
     @property
+    def two_state(self) -> bool:
+        return self.shorthand.kernel == TWO_STATE
+
+    @property
+    def bnb(self) -> bool:
+        return self.get("overdispersion", "none") == "bnb"
+
+    @property
     def biology(self) -> bool:
         return any(key in self.given for key in BIOLOGY)
 
@@ -58,6 +71,20 @@ class Asked:
     @property
     def mixed(self) -> bool:
         return self.get("n_components", 1) >= 2
+
+    @property
+    def components(self) -> list[str]:
+        """The sampled parameters that differ between components."""
+        chosen = self.get("mixture_params", "all")
+        if not self.mixed:
+            return []
+        if isinstance(chosen, str):
+            return [self.roles[role] for role in COMPONENT_ROLES[chosen] if role in self.roles]
+        return [self.in_its_slot(name) for name in chosen]
+
+    def in_its_slot(self, name: str) -> str:
+        """The sampled parameter that a name of the same slot stands for (MODELS.md 1)."""
+        return next((self.roles[role] for role, also in SLOTS.items() if name in also and role in self.roles), name)
 
     @property
     def method(self) -> str:
@@ -78,10 +105,16 @@ def ask(mapping: Mapping[str, Any]) -> Asked:
     shorthand = _model(given)
     parameterization = _parameterization(given, shorthand)
     samples = list(parameterization.samples)
+    if given.get("overdispersion", "none") == "bnb":
+        samples.append(("bnb_concentration", "excess", "positive"))
     if shorthand.gated:
         samples.append(("gate", "gate", "unit"))
+    if given.get("capture_scaling_prior"):
+        samples.append(("mu_eta", "scaling", "real"))
     if shorthand.capture:
         samples.append(_capture(given, parameterization))
+    if given.get("n_components", 1) >= 2:
+        samples.append(("mixing_weights", "weights", "simplex"))
     return Asked(given, shorthand, parameterization, tuple(samples))
 
 
@@ -93,9 +126,10 @@ def flat(mapping: Mapping[str, Any]) -> dict[str, Any]:
 
 def parameterization_names() -> dict[str, list[str]]:
     """{kernel: its parameterizations' names, first spellings and aliases}."""
-    known = parameterizations.members().values()
-    ours = [n for m in known for n in (m.name, *m.aliases)]
-    return {NEGATIVE_BINOMIAL: ours, TWO_STATE: [n for name, also in TWO_STATE_NAMES.items() for n in (name, *also)]}
+    found: dict[str, list[str]] = {NEGATIVE_BINOMIAL: [], TWO_STATE: []}
+    for m in parameterizations.members().values():
+        found[m.kernel] += [m.name, *m.aliases]
+    return found
 
 
 def _model(given: Mapping[str, Any]) -> Shorthand:
@@ -108,25 +142,30 @@ def _model(given: Mapping[str, Any]) -> Shorthand:
         raise BadRecipe(
             f'model: "{name}" is no model{did_you_mean(name, MODELS)}; choose one of {listed(MODELS)}', key="model"
         )
-    row = MODELS[name]
-    if row.kernel == TWO_STATE:
-        available = [m.name for m in MODELS.values() if m.kernel != TWO_STATE]
-        raise BadRecipe(f"model: {name} is not available yet; choose one of {listed(available)}", key="model")
-    return row
+    return MODELS[name]
 
 
 def _parameterization(given: Mapping[str, Any], shorthand: Shorthand) -> Parameterization:
     name = given.get("parameterization") or DEFAULT_PARAMETERIZATION[shorthand.kernel]
     found = parameterizations.canonical_name(name)
     names = parameterization_names()
+    if found is not None and parameterizations.load(found).kernel == shorthand.kernel:
+        return parameterizations.load(_anchored(given, found))
     if found is not None:
-        return parameterizations.load(found)
-    choose = f"choose one of {listed(names[shorthand.kernel])}"
-    if name in names[TWO_STATE]:
-        reason = f"{name} belongs to the two-state models, and {shorthand.name} is a negative binomial one"
+        reason = f"{name} belongs to the {_words(parameterizations.load(found).kernel)} models, and {shorthand.name} is none"
     else:
         reason = f'"{name}" is no parameterization{did_you_mean(name, [n for ns in names.values() for n in ns])}'
+    choose = f"choose one of {listed(names[shorthand.kernel])}"
     raise BadRecipe(f"parameterization: {reason}; {choose}", key="parameterization")
+
+
+def _words(kernel: str) -> str:
+    return kernel.replace("two_state", "two-state").replace("_", " ")
+
+
+def _anchored(given: Mapping[str, Any], name: str) -> str:
+    """An anchor is a prior of mu: canonical then samples mu and derives r, which is mean_prob (MODELS.md 4)."""
+    return "mean_prob" if name == "canonical" and given.get("expression_anchor") else name
 
 
 def _capture(given: Mapping[str, Any], parameterization: Parameterization) -> tuple[str, str, str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from .asked import Asked
+from .asked import COMPONENT_ROLES, Asked
 
 ACROSS_DATASETS = (
     "expression_dataset_prior",
@@ -41,7 +41,11 @@ def biology(asked: Asked) -> bool:
 
 
 def bnb(asked: Asked) -> bool:
-    return asked.get("overdispersion") == "bnb"
+    return asked.bnb
+
+
+def not_two_state(asked: Asked) -> bool:
+    return not asked.two_state
 
 
 def vae(asked: Asked) -> bool:
@@ -77,16 +81,13 @@ def uses(family: str) -> Callable[[Asked], bool]:
 
 
 def mean_is_mixed(asked: Asked) -> bool:
-    chosen = asked.get("mixture_params", "all")
-    named = chosen in ("all", "biological", "mean") if isinstance(chosen, str) else asked.roles["mean"] in chosen
-    return asked.mixed and named
+    return asked.roles["mean"] in asked.components
 
 
 def mixture_params_exist(asked: Asked) -> bool:
-    chosen = asked.given["mixture_params"]
-    if isinstance(chosen, str):
-        return chosen not in ("prob", "gate") or chosen in asked.roles
-    return all(name in asked.names and asked.roles.get("capture") != name for name in chosen)
+    """A word stands for some parameter here; a list names sampled ones that may differ between components."""
+    able = [name for name, role, _ in asked.samples if role in COMPONENT_ROLES["all"]]
+    return bool(asked.components) and all(name in able for name in asked.components)
 
 
 def anchor_is_identified(asked: Asked) -> bool:

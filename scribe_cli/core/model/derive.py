@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
+import jax.numpy as jnp
+
 from ..axes import Axes, union
+from ..numerics.special import logaddexp, softplus
 from .supports import SUPPORTS
 from .capture import COORDINATES
 from .formula import Formula
@@ -46,6 +50,17 @@ NAMES = {
     "r_hat": Name("r_hat", "r_hat"),
 }
 
+APART = ("gate", "scaling", "weights")  # roles that are reported as they are sampled
+
+RATES = ("log_alpha", "log_beta", "log_rate")
+
+
+def _excess_fano(a, b, r):
+    """Of the count before capture."""
+    both = logaddexp(a, b)
+    return r + b - both - softplus(both)
+
+
 # per kernel: {reported parameter: (support, Formula of natural coordinates)}; holds every name that some
 # parameterization of the kernel samples, so it is their inverse too
 REPORTED = {
@@ -55,7 +70,47 @@ REPORTED = {
         "mu": ("positive", Formula(("log_r", "logit_p"), lambda r, p: r + p, "r p/(1-p)")),
         "phi": ("positive", Formula(("logit_p",), lambda p: -p, "(1-p)/p")),
     },
+    "two_state": {
+        "mu": ("positive", Formula(RATES, lambda a, b, r: r + a - logaddexp(a, b), "r_hat alpha/(alpha+beta)")),
+        "alpha": ("positive", Formula(("log_alpha",), lambda a: a, "alpha")),
+        "beta": ("positive", Formula(("log_beta",), lambda b: b, "beta")),
+        "r_hat": ("positive", Formula(("log_rate",), lambda r: r, "r_hat")),
+        "k_on": ("positive", Formula(("log_alpha",), lambda a: a, "alpha")),
+        "k_off": ("positive", Formula(("log_beta",), lambda b: b, "beta")),
+        "burst_size": ("positive", Formula(RATES, lambda a, b, r: r - logaddexp(a, b), "r_hat/(alpha+beta)")),
+        "switching_ratio": ("positive", Formula(("log_alpha", "log_beta"), lambda a, b: b - a, "beta/alpha")),
+        "concentration": ("positive", Formula(("log_alpha", "log_beta"), logaddexp, "alpha+beta")),
+        "inv_concentration": ("unit", Formula(("log_alpha", "log_beta"), lambda a, b: -logaddexp(a, b), "1/(alpha+beta+1)")),
+        "excess_fano": ("positive", Formula(RATES, _excess_fano, "r_hat beta/((alpha+beta)(alpha+beta+1))")),
+    },
 }
+
+# what a beta negative binomial has besides, of natural coordinates; kappa = 2 + (r+1)/omega
+OF_BNB = {
+    "omega": ("positive", Formula(("log_omega",), lambda omega: omega, "omega")),
+    "bnb_concentration": (
+        "positive",
+        Formula(
+            ("log_r", "log_omega"), lambda r, omega: logaddexp(jnp.full_like(r, LOG_2), softplus(r) - omega), "2 + (r+1)/omega"
+        ),
+    ),
+}
+LOG_2 = math.log(2.0)
+PIECES = {"scale": "positive_softplus", "loc": "real"}  # supports of the sites of hierarchies; those of the others are logs
+
+
+def is_piece(site: str) -> bool:
+    """Whether a site is a location or scale of a hierarchy."""
+    return not site.endswith(("_unconstrained", "_z"))
+
+
+def support_of_piece(site: str) -> str:
+    return PIECES.get(site.rpartition("_")[2], "positive")
+
+
+def table(spec: ModelSpec) -> dict:
+    """{reported parameter: (support, Formula of natural coordinates)} of the core of a model."""
+    return REPORTED[spec.family] | (OF_BNB if spec.role("excess") else {})
 
 
 @dataclass(frozen=True)
@@ -76,10 +131,10 @@ def reported(spec: ModelSpec) -> tuple[Reported, ...]:
     """Every parameter that a fit of this model reports."""
     sampled = {p.name for p in spec.params}
     rows = []
-    for name, (support, formula) in REPORTED[spec.kernel].items():
+    for name, (support, formula) in table(spec).items():
         axes = union(*(spec.coordinate_axes(c) for c in formula.inputs))
         rows.append(Reported(name, axes, spec[name].support if name in sampled else support, name in sampled))
-    rows += [Reported(p.name, p.axes, p.support, True) for p in spec.params if p.role in ("gate", "weights")]
+    rows += [Reported(p.name, p.axes, p.support, True) for p in spec.params if p.role in APART]
     if spec.capture:
         kept = "p_capture" if spec.capture == "eta_capture" else spec.capture
         axes = spec[spec.capture].axes
@@ -91,11 +146,13 @@ def reported(spec: ModelSpec) -> tuple[Reported, ...]:
 def log_values(spec: ModelSpec, x: dict) -> dict:
     """{reported parameter: log-scale value, rank 3} from the sampled ones' log-scale values.
 
-    A sampled parameter passes through as it is: the way there and back could round.
+    A sampled parameter passes through as it is: the way there and back could round. But that of omega goes by the name
+    of kappa, which r has a part in.
     """
     point = natural(spec, x)
-    values = {name: x[name] if name in x else formula(point.core) for name, (_, formula) in REPORTED[spec.kernel].items()}
-    values |= {p.name: x[p.name] for p in spec.params if p.role in ("gate", "weights")}
+    as_is = {p.name: x[p.name] for p in spec.params if p.role != "excess"}
+    values = {name: as_is[name] if name in as_is else formula(point.core) for name, (_, formula) in table(spec).items()}
+    values |= {p.name: x[p.name] for p in spec.params if p.role in APART}
     if spec.capture:
         values |= {n: x[n] if n in x else c.from_log_nu(point.log_nu) for n, c in COORDINATES.items()}
     return values

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import jax.numpy as jnp
 
 from ..axes import CELL, COMPONENT, DATASET, GENE, LATENT, ORDER, Axes
-from ..facts import ARRAY_AXIS, Facts
+from ..facts import ARRAY_AXIS, CODES, Facts
 from ..numerics import choose, kernels
 from .supports import SUPPORTS
 from . import parameterizations, program
@@ -27,6 +27,9 @@ LAWS = {
     "dirichlet": "Dirichlet({a})",
     "library_size": "Normal({log_M0} - {log_library}, {sigma_M}) truncated to >= 0",
 }
+# natural coordinates by the names of what is reported, and with capture in them
+CALLED = {"log_rate": "r_hat"}
+THINNED = {"logit_p": "p_hat", "log_rate": "L"}
 # laws of the value; the others are laws of theta
 OF_VALUE = ("beta", "beta_prime", "dirichlet", "library_size")
 
@@ -67,15 +70,17 @@ def _equations(spec: ModelSpec) -> list[str]:
     kernel = kernels.load(spec.kernel)
     symbols = {}
     for coordinate, formula in parameterizations.load(spec.parameterization).natural.items():
-        name = coordinate.partition("_")[2]
+        name = CALLED.get(coordinate, coordinate.partition("_")[2])
         axes = spec.coordinate_axes(coordinate)
         symbols[coordinate] = _symbol(name, axes)
         if formula.inputs != (name,):
             lines.append(f"{symbols[coordinate]} = {_with_axes(formula.text, spec, formula.inputs)}")
+    if spec.role("excess"):
+        symbols["log_omega"] = _symbol("omega", spec.coordinate_axes("log_omega"))
     if spec.capture:
         thinned = kernel.thinned
-        scale, name = thinned.split("_", 1)
-        hat = _symbol(f"{name}_hat", (*spec.coordinate_axes(thinned), CELL))
+        scale = thinned.partition("_")[0]
+        hat = _symbol(THINNED[thinned], (*spec.coordinate_axes(thinned), CELL))
         nu = _symbol("p_capture", (CELL,))
         lines.insert(0, f"{scale} {hat} = {scale} {symbols[thinned]} + log {nu}")
         symbols[thinned] = hat
@@ -85,7 +90,20 @@ def _equations(spec: ModelSpec) -> list[str]:
     if spec.gated:
         gate = _symbol("gate", spec["gate"].axes)
         law = f"{gate} delta_0 + (1 - {gate}) {law}"
+    if spec.mixed:
+        return [*_mixture(spec), f"u_cg of a cell of component k ~ {law}", kernel.equation, *lines]
     return [f"u_cg ~ {law}", kernel.equation, *lines]
+
+
+def _mixture(spec: ModelSpec) -> list[str]:
+    """How a cell comes by its component."""
+    weights = _symbol("mixing_weights", spec["mixing_weights"].axes)
+    lines = [f"component of cell c ~ Categorical({weights} over k)"]
+    if spec.annotation_confidence > 0:
+        lines.append(
+            f"of a cell with label l ~ Categorical(softmax_k(log {weights} + {spec.annotation_confidence:g} 1[k = l]))"
+        )
+    return lines
 
 
 def _with_axes(formula: str, spec: ModelSpec, inputs: tuple[str, ...]) -> str:
@@ -98,13 +116,20 @@ def _with_axes(formula: str, spec: ModelSpec, inputs: tuple[str, ...]) -> str:
 
 def _prior_line(param: ParamSpec) -> str:
     symbol = _symbol(param.name, param.axes)
-    law_of = symbol if param.prior.family in OF_VALUE else f"{SUPPORTS[param.support].coordinate} {symbol}"
-    return f"{law_of} ~ {_law(param.prior)}"
+    if param.role == "excess":
+        symbol = _symbol("omega", param.axes)
+    plain = param.prior.family in OF_VALUE or param.support == "real"
+    return f"{symbol if plain else f'{SUPPORTS[param.support].coordinate} {symbol}'} ~ {_law(param.prior)}"
+
+
+def _named(argument: str) -> str:
+    """An array of Facts, or a parameter of datasets, as it is written."""
+    return f"{argument}_{INDEX[ARRAY_AXIS[argument]]}" if argument in ARRAY_AXIS else _symbol(argument, (DATASET,))
 
 
 def _law(prior: Prior) -> str:
     """Family(arguments), and of a hierarchy what it is over and around."""
-    words = {k: f"{v}_{INDEX[ARRAY_AXIS[v]]}" if isinstance(v, str) else f"{v:.6g}" for k, v in prior.args.items()}
+    words = {k: _named(v) if isinstance(v, str) else f"{v:.6g}" for k, v in prior.args.items()}
     if prior.family in LAWS and prior.base is None:
         return LAWS[prior.family].format(**words)
     law = f"{prior.family}({', '.join(f'{k} {v}' for k, v in words.items())})"
@@ -114,7 +139,7 @@ def _law(prior: Prior) -> str:
 
 def _sites(spec: ModelSpec, sizes: Mapping[str, int] | None) -> tuple[SiteRow, ...]:
     used = sizes or {axis: 2 for axis in (COMPONENT, DATASET, CELL, GENE)}
-    arrays = {name: jnp.zeros(used[axis]) for name, axis in ARRAY_AXIS.items() if axis in used}
+    arrays = {name: jnp.zeros(used[axis], int if name in CODES else float) for name, axis in ARRAY_AXIS.items() if axis in used}
     rows = []
     for site, found in program.sites(spec, Facts(used, arrays)).items():
         param = max((p for p in spec.params if site.startswith(p.name)), key=lambda p: len(p.name))

@@ -13,7 +13,7 @@ from numpyro.infer.util import log_density
 
 from ..axes import CELL, DATASET, SLOT, Axes, in_order, shape3, union
 from ..facts import Facts
-from ..numerics import kernels
+from ..numerics import kernels, mixture
 from ..numerics.natural import Natural
 from .supports import SUPPORTS
 from . import parameterizations, priors
@@ -26,6 +26,7 @@ class Context:
 
     def __init__(self, facts: Facts):
         self.facts = facts
+        self.drawn: dict = {}  # {parameter: log-scale value} of those that stand before
         self._families = priors.load()
         self._plates = {a: numpyro.plate(a, n, dim=SLOT[a]) for a, n in facts.sizes.items()}
 
@@ -43,13 +44,14 @@ class Context:
             return numpyro.sample(name, law(shape3(axes, self.facts.sizes)))
 
     def arguments(self, prior: Prior) -> dict:
-        """Hyperparameters as rank-3 arrays: numbers, or the facts they name."""
-        return {k: self._argument(v, prior) for k, v in prior.args.items()}
+        """Hyperparameters as rank-3 arrays: numbers, or the facts or earlier parameters they name."""
+        return {k: self._argument(v) for k, v in prior.args.items()}
 
-    def _argument(self, value, prior):
-        if isinstance(value, str):
-            return self.facts.array3(value)
-        return jnp.full((1, 1, 1), value, float)
+    def _argument(self, value):
+        if not isinstance(value, str):
+            return jnp.full((1, 1, 1), value, float)
+        # only a cell's prior names a parameter, and that is a dataset's
+        return self.facts.to_cells(self.drawn[value]) if value in self.drawn else self.facts.array3(value)
 
     @staticmethod
     def broadcast(shape, *arguments):
@@ -59,45 +61,62 @@ class Context:
 
 def draw(spec: ModelSpec, facts: Facts) -> dict:
     """{parameter: log-scale value, rank 3}. The only caller of numpyro.sample."""
-    context = Context(facts)
-    return {
-        p.name: SUPPORTS[p.support].to_log(context.theta(p.name, p.prior, p.axes, f"{p.name}_unconstrained"))
-        for p in spec.params
-    }
+    return from_thetas(spec, _draw_thetas(spec, facts))
+
+
+def _draw_thetas(spec: ModelSpec, facts: Facts) -> dict:
+    context, thetas = Context(facts), {}
+    for p in spec.params:
+        thetas[p.name] = context.theta(p.name, p.prior, p.axes, f"{p.name}_unconstrained")
+        context.drawn[p.name] = SUPPORTS[p.support].to_log(thetas[p.name])
+    return thetas
+
+
+def from_thetas(spec: ModelSpec, thetas: dict) -> dict:
+    """{parameter: log-scale value, rank 3} from the lifted values."""
+    return {p.name: SUPPORTS[p.support].to_log(thetas[p.name]) for p in spec.params}
 
 
 def natural(spec: ModelSpec, x: dict) -> Natural:
     """Natural coordinates from log-scale values, neither thinned nor gathered to cells."""
-    formulas = parameterizations.load(spec.parameterization).natural
-    core_axes = union(*(p.axes for p in spec.core))
     excess, gate, weights = (spec.role(role) for role in ("excess", "gate", "weights"))
-    core = {coordinate: formula(x) for coordinate, formula in formulas.items()}
+    core = {coordinate: formula(x) for coordinate, formula in parameterizations.load(spec.parameterization).natural.items()}
+    rows = union(*(p.axes for p in (*spec.core, excess, gate, weights) if p))
     return Natural(
         core=core | ({"log_omega": x[excess.name]} if excess else {}),
         log_nu=COORDINATES[spec.capture].to_log_nu(x[spec.capture]) if spec.capture else None,
         logit_gate=x[gate.name] if gate else None,
         log_weights=x[weights.name] if weights else None,
-        row=next((a for a in (CELL, DATASET) if a in core_axes), None),
+        row=next((a for a in (CELL, DATASET) if a in rows), None),
+        confidence=spec.annotation_confidence,
     )
 
 
-def log_likelihood(spec: ModelSpec, lane, x: dict, facts: Facts, stats: dict):
-    return sum(lane.terms(kernels.load(spec.kernel), natural(spec, x), facts, stats).values())
+def log_likelihood(spec: ModelSpec, lane, x: dict, facts: Facts, stats: dict, mix=mixture.marginal):
+    return sum(lane.terms(kernels.load(spec.kernel), natural(spec, x), facts, stats, mix).values())
 
 
-def log_joint(spec: ModelSpec, lane):
-    """f(thetas, facts, stats): log prior plus log likelihood, in the lifted coordinates."""
+def log_joint(spec: ModelSpec, lane, mix=mixture.marginal):
+    """f(thetas, facts, stats): log prior plus log likelihood, in the lifted coordinates.
+
+    mix: how the components of a cell are put together (numerics/mixture.py).
+    """
 
     def model(facts, stats):
-        numpyro.factor("counts", log_likelihood(spec, lane, draw(spec, facts), facts, stats))
+        numpyro.factor("counts", log_likelihood(spec, lane, draw(spec, facts), facts, stats, mix))
 
-    return lambda thetas, facts, stats: log_density(model, (facts, stats), {}, thetas)[0]
+    return lambda sites, facts, stats: log_density(model, (facts, stats), {}, sites)[0]
 
 
-def replay(spec: ModelSpec, facts: Facts, thetas: dict) -> dict:
-    """{parameter: log-scale value} at given sites: the draw, with its latents substituted."""
-    seeded = handlers.seed(lambda: draw(spec, facts), jax.random.PRNGKey(0))
-    return handlers.substitute(seeded, data=thetas)()
+def thetas(spec: ModelSpec, facts: Facts, sites: dict) -> dict:
+    """{parameter: lifted value, rank 3} at given sites: the draw, with its latents substituted."""
+    seeded = handlers.seed(lambda: _draw_thetas(spec, facts), jax.random.PRNGKey(0))
+    return handlers.substitute(seeded, data=sites)()
+
+
+def replay(spec: ModelSpec, facts: Facts, sites: dict) -> dict:
+    """{parameter: log-scale value} at given sites."""
+    return from_thetas(spec, thetas(spec, facts, sites))
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,7 @@ from .conditions import (
     never,
     none_of,
     not_mcmc,
+    not_two_state,
     not_vae,
     one_of,
     optimises,
@@ -46,11 +47,11 @@ class Rule:
 
 
 NO_CAPTURE = "{model} has no capture"
-CAPTURE_FIX = "choose nbvcp or zinbvcp"
+CAPTURE_FIX = "choose nbvcp, zinbvcp or twostatevcp"
 NO_GATE = "{model} has no gate"
 GATE_FIX = "choose zinb or zinbvcp"
 NO_PROB = "{parameterization} samples neither p nor phi"
-PROB_FIX = "choose canonical, mean_prob or mean_odds"
+PROB_FIX = "choose canonical, mean_prob or mean_odds, of a negative binomial model"
 UNCONSTRAINED_FIX = "set unconstrained: true"
 DECODED = "the decoder of inference_method: vae replaces this prior"
 VAE_FIX = "choose inference_method: svi or mcmc"
@@ -94,6 +95,7 @@ MODEL_RULES = (
         "the constrained priors have transforms of their own",
         UNCONSTRAINED_FIX,
     ),
+    Rule("overdispersion", not_two_state, "{model} is overdispersed by its promoter already", "choose a negative binomial model"),
     Rule("overdispersion", lambda a: a.unconstrained, "bnb's prior is a hierarchy of log omega", UNCONSTRAINED_FIX),
 )
 
@@ -184,6 +186,14 @@ HIERARCHY_RULES = (
     ),
 )
 
+REPLACED_RULES = (
+    *(
+        Rule(f"priors.{name}", never, "omega has a hierarchy with bnb, whose location is N(-5, 1)", "set overdispersion_prior")
+        for name in ("bnb_concentration", "omega")
+    ),
+    Rule("priors.mu_eta", never, "capture_scaling_prior is its prior, around log M_0", "write capture_efficiency: [log_M0, sigma_M]"),
+)
+
 MIXTURE_RULES = (
     *(
         Rule(key, mixed, "there is one component", "set n_components to 2 or more")
@@ -206,6 +216,7 @@ MIXTURE_RULES = (
 )
 
 RUN_RULES = (
+    Rule("inference_method", lambda a: not (vae(a) and a.two_state), "a vae decodes a negative binomial's mean", VAE_FIX),
     Rule("n_components", not_vae, "with vae, z already carries how cells differ", VAE_FIX),
     *(
         Rule(key, not_vae, DECODED, VAE_FIX)
@@ -234,24 +245,10 @@ RUN_RULES = (
     ),
 )
 
-RULES = (*MODEL_RULES, *HIERARCHY_RULES, *MIXTURE_RULES, *RUN_RULES)
+RULES = (*MODEL_RULES, *HIERARCHY_RULES, *REPLACED_RULES, *MIXTURE_RULES, *RUN_RULES)
 
 # every key of a feature that is still to come; of the other keys, the values that are
-NOT_YET = (
-    "overdispersion",
-    "n_components",
-    "mixture_params",
-    *(f"annotation_{key}" for key in ("key", "confidence", "min_cells", "component_order")),
-    "dataset_mixing",
-    "prob_dataset_mode",
-    *HIERARCHIES,
-    *(f"horseshoe_{key}" for key in ("tau0", "slab_df", "slab_scale")),
-    *(f"neg_{key}" for key in ("u", "a", "tau")),
-    "expression_anchor",
-    "expression_anchor_sigma",
-    "vae",
-    "guide",
-)
+NOT_YET = ("vae", "guide")
 VALUES_NOT_YET = {"inference_method": ("vae",), "output.layers": ("denoised", "rqr")}
 
 

@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
 from ...errors import BadRecipe, did_you_mean, listed
-from ..axes import CELL, GENE, Axes
-from . import default_priors, parameterizations
+from ..axes import CELL, COMPONENT, DATASET, GENE, Axes, union
+from . import default_priors, hierarchies, parameterizations
 from .asked import BIOLOGY, Asked, ask
 from .refusals import check
+from .shorthand import BETA_NEGATIVE_BINOMIAL
 from .spec import ModelSpec, ParamSpec, Prior
 
-AXES: dict[str, Axes] = {"prob": (), "capture": (CELL,)}  # by role; every other parameter is a gene's own
+# by role; every other parameter is a gene's own
+AXES: dict[str, Axes] = {"prob": (), "scaling": (), "capture": (CELL,), "weights": (COMPONENT,)}
 COORDINATE = {"positive": "log", "positive_softplus": "softplus^-1", "unit": "logit"}
-FORM = {"beta": "Beta(a, b)", "beta_prime": "BetaPrime(a, b)", "library_size": "[log_M0, sigma_M]"}
+FORM = {
+    "beta": "Beta(a, b)",
+    "beta_prime": "BetaPrime(a, b)",
+    "library_size": "[log_M0, sigma_M]",
+    "dirichlet": "Dirichlet(a, ..., a)",
+}
+OF_DATA = ("log_library",)  # arguments that no recipe sets
 
 # hyperparameters that may have any sign; all others are positive
 SIGNED = ("loc", "log_M0")
@@ -37,24 +45,45 @@ def resolve(mapping: Mapping[str, Any]) -> ModelSpec:
     _check_prior_names(asked)
     _check_stored_names(asked)
     return ModelSpec(
-        kernel=asked.shorthand.kernel,
+        kernel=BETA_NEGATIVE_BINOMIAL if asked.bnb else asked.shorthand.kernel,
         parameterization=asked.parameterization.name,
         params=_transformed(asked, tuple(_param(asked, *sample) for sample in asked.samples)),
         capture=asked.roles.get("capture"),
         gated=asked.shorthand.gated,
+        mixed=asked.mixed,
+        annotation_confidence=float(asked.get("annotation_confidence", 3.0)) if "annotation_key" in asked.given else 0.0,
     )
 
 
 def _param(asked: Asked, name: str, role: str, support: str) -> ParamSpec:
-    axes = AXES.get(role, (GENE,))
+    prior = hierarchies.prior(asked, role, _own_prior(asked, name, role, support))
+    return ParamSpec(name, role, support, _axes(asked, name, role), prior)
+
+
+def _axes(asked: Asked, name: str, role: str) -> Axes:
+    axes = hierarchies.axes(asked, role, AXES.get(role, (GENE,)))
+    own_mixing = role == "weights" and "dataset_key" in asked.given and asked.get("dataset_mixing") is not False
+    return union(axes, (COMPONENT,) if name in asked.components else (), (DATASET,) if own_mixing else ())
+
+
+def _own_prior(asked: Asked, name: str, role: str, support: str) -> Prior:
+    """The parameter's prior, or of a hierarchy with the parameter's own location that location's."""
+    if role == "scaling":
+        return default_priors.normal(_biology(asked).args["log_M0"], 1.0)
     if name == "eta_capture":
-        return ParamSpec(name, role, support, axes, _biology(asked))
-    prior = default_priors.default(name, role, asked.unconstrained)
+        known = _biology(asked)
+        scaled = "scaling" in asked.roles
+        return replace(known, args=known.args | {"log_M0": asked.roles["scaling"]}) if scaled else known
+    if role == "excess" or hierarchies.replaced(asked, role):
+        return default_priors.normal(0.0, 1.0)  # the hierarchy brings its own
+    if role == "mean" and asked.get("expression_anchor"):
+        return default_priors.normal(default_priors.MEAN_OF_DATA, float(asked.get("expression_anchor_sigma", 0.3)))
+    prior = default_priors.default(name, role, asked.unconstrained, asked.two_state, asked.biology)
     key = f"priors.{name}"
-    if key in asked.given:
-        form = FORM.get(prior.family, f"the Normal(loc, scale) of {COORDINATE[support]} {name}")
-        prior = _with_hyperparameters(prior, key, asked.given[key], form)
-    return ParamSpec(name, role, support, axes, prior)
+    if key not in asked.given:
+        return prior
+    form = FORM.get(prior.family) or f"the Normal(loc, scale) of {COORDINATE[support]} {name}"
+    return _with_hyperparameters(prior, key, asked.given[key], form)
 
 
 def _biology(asked: Asked) -> Prior:
@@ -73,7 +102,7 @@ def _biology(asked: Asked) -> Prior:
 def _with_hyperparameters(prior: Prior, key: str, value: Any, form: str) -> Prior:
     """`prior` with the numbers of a recipe in place of its own."""
     numbers = value if isinstance(value, list | tuple) else [value]
-    names = [name for name, default in prior.args.items() if not isinstance(default, str)]
+    names = [name for name in prior.args if name not in OF_DATA]
     well = len(numbers) == len(names) and all(map(_domain_holds, names, numbers))
     if not well:
         wanted = ", ".join(n if n in SIGNED else f"{n} > 0" for n in names)
@@ -111,7 +140,7 @@ def _transformed(asked: Asked, params: tuple[ParamSpec, ...]) -> tuple[ParamSpec
     """The parameters with `positive_transform` in place."""
     key = "positive_transform"
     chosen = asked.get(key, {})
-    able = [p.name for p in params if p.support == "positive" and p.prior.family == "normal"]
+    able = [p.name for p in params if _has_transform(asked, p)]
     if isinstance(chosen, str):
         names = [n for n in able if n not in ("mu", "r")]
         if chosen == "softplus" and not names:
@@ -122,6 +151,13 @@ def _transformed(asked: Asked, params: tuple[ParamSpec, ...]) -> tuple[ParamSpec
     for name, transform in chosen.items():
         _check_transform(asked, name, transform, able)
     return tuple(_softplus(asked, p) if chosen.get(p.name) == "softplus" else p for p in params)
+
+
+def _has_transform(asked: Asked, param: ParamSpec) -> bool:
+    """A Normal through a transform. Omega is taken on the log scale alone, and so is an anchored mean."""
+    anchored = param.role == "mean" and asked.get("expression_anchor", False)
+    normal = param.prior.innermost.family == "normal"
+    return param.support == "positive" and normal and param.role != "excess" and not anchored
 
 
 def _check_transform(asked: Asked, name: str, transform: str, able: list[str]) -> None:
@@ -140,9 +176,12 @@ def _check_transform(asked: Asked, name: str, transform: str, able: list[str]) -
 def _softplus(asked: Asked, param: ParamSpec) -> ParamSpec:
     """softplus in place of exp. Hyperparameters of a recipe are those of softplus^-1 already."""
     given = f"priors.{param.name}" in asked.given
-    return replace(
-        param, support="positive_softplus", prior=param.prior if given else default_priors.through_softplus(param.prior)
-    )
+    prior = param.prior if given else _of_innermost(param.prior, default_priors.through_softplus)
+    return replace(param, support="positive_softplus", prior=prior)
+
+
+def _of_innermost(prior: Prior, change: Callable[[Prior], Prior]) -> Prior:
+    return change(prior) if prior.base is None else replace(prior, base=_of_innermost(prior.base, change))
 
 
 def _check_stored_names(asked: Asked) -> None:
@@ -159,12 +198,12 @@ def _check_stored_names(asked: Asked) -> None:
 
 
 def stored_names(asked: Asked) -> list[str]:
-    """The parameters whose draws are kept: what any parameterization of the kernel samples, gate, capture.
+    """The parameters whose draws are kept: what any parameterization of the kernel samples, gate, omega, capture, weights.
 
     derive.py says the same of a spec, but loads jax, which a look at a recipe does without.
     """
-    kernel = asked.shorthand.kernel
+    kernel, roles = asked.shorthand.kernel, asked.roles
     core = {name for m in parameterizations.members().values() if m.kernel == kernel for name, _, _ in m.samples}
-    capture = asked.roles.get("capture")
-    kept = "p_capture" if capture == "eta_capture" else capture
-    return sorted(core) + [name for name in (asked.roles.get("gate"), kept) if name]
+    capture = roles.get("capture")
+    kept = ["p_capture" if capture == "eta_capture" else capture, *(roles.get(r) for r in ("gate", "scaling", "weights"))]
+    return sorted(core) + [name for name in (*kept, *(("bnb_concentration", "omega") if asked.bnb else ())) if name]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 NEGATIVE_BINOMIAL, TWO_STATE = "negative_binomial", "two_state"
+BETA_NEGATIVE_BINOMIAL = "beta_negative_binomial"  # what `overdispersion: bnb` makes of the first
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ import textwrap
 from pydantic.fields import FieldInfo
 
 from ...core.model.refusals import NOT_YET
-from ...core.model.shorthand import MODELS, TWO_STATE
+from ...core.model.shorthand import MODELS
 from ...errors import listed
 from . import yaml12
 from .config import FIELDS, SHAPE
@@ -22,8 +22,7 @@ HEAD = """\
 
 def starter() -> str:
     """A recipe that resolves as it stands."""
-    available = [m.name for m in MODELS.values() if m.kernel != TWO_STATE]
-    model = _comment(f"{FIELDS['model'].description}; this one must be set") + _comment(f"  {listed(available)}")
+    model = _comment(f"{FIELDS['model'].description}; this one must be set") + _comment(f"  {listed(MODELS)}")
     blocks_last = sorted(FIELDS, key=_in_block)
     lines = [_lines(key, FIELDS[key]) for key in blocks_last if key != "model" and not _later(key)]
     return "".join([HEAD, "\n", model, "model: nbvcp\n", *lines])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import jax.numpy as jnp
+import numpy as np
 
 from ...axes import COMPONENT, without
 from ..laws import LogRatioDirichlet
@@ -21,4 +22,8 @@ def draw(context, name, prior, axes, site):
     return jnp.moveaxis(theta, -1, -4)[..., 0, :, :]
 
 
-MEMBER = Family("dirichlet", ("a",), draw)
+def start(name, prior, axes, site, theta):
+    return {site: np.moveaxis(theta[:, None], 0, -1)}
+
+
+MEMBER = Family("dirichlet", ("a",), draw, start)

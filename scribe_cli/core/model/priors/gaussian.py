@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import numpy as np
 import numpyro.distributions as dist
 
-from ...numerics.special import log_softplus
-from . import Family, _hierarchy
+from ...numerics.special import log_expm1, log_softplus
+from . import _hierarchy
 
 
 def log_scale(context, piece, prior, axes):
@@ -14,4 +15,8 @@ def log_scale(context, piece, prior, axes):
     return log_softplus(context.site(piece("scale"), law, _hierarchy.shared_axes(prior, axes)))
 
 
-MEMBER = Family("gaussian", ("m", "s"), lambda c, n, p, a, site: _hierarchy.draw(log_scale, c, n, p, a))
+def pieces(log_scale, prior):
+    return {"scale": (np.asarray(log_expm1(np.exp(log_scale))), True)}
+
+
+MEMBER = _hierarchy.family("gaussian", ("m", "s"), log_scale, pieces)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import numpy as np
 import numpyro.distributions as dist
 
 from ...numerics.special import logaddexp
 from ..laws import LogOf
-from . import Family, _hierarchy
+from . import _hierarchy
 
 
 def log_scale(context, piece, prior, axes):
@@ -19,4 +20,11 @@ def log_scale(context, piece, prior, axes):
     return tau + lam + 0.5 * c2 - 0.5 * logaddexp(c2, 2.0 * (tau + lam))
 
 
-MEMBER = Family("horseshoe", ("tau0", "df", "slab"), lambda c, n, p, a, site: _hierarchy.draw(log_scale, c, n, p, a))
+def pieces(log_scale, prior):
+    """lambda is one half, the slab its scale or what lets the spread be."""
+    c2 = np.maximum(2.0 * np.log(prior.args["slab"]), np.log(4.0) + 2.0 * log_scale)
+    tau_lambda = log_scale - 0.5 * np.log1p(-np.exp(2.0 * log_scale - c2))
+    return {"tau": (tau_lambda - np.log(0.5), True), "c2": (c2, True), "lambda": (np.log(0.5), False)}
+
+
+MEMBER = _hierarchy.family("horseshoe", ("tau0", "df", "slab"), log_scale, pieces)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import jax.numpy as jnp
+import numpy as np
 import numpyro.distributions as dist
 
 from ..laws import LogOf
-from . import Family, _hierarchy
+from . import _hierarchy
 
 
 def log_scale(context, piece, prior, axes):
@@ -17,4 +18,8 @@ def log_scale(context, piece, prior, axes):
     return 0.5 * psi
 
 
-MEMBER = Family("neg", ("u", "a", "tau"), lambda c, n, p, a, site: _hierarchy.draw(log_scale, c, n, p, a))
+def pieces(log_scale, prior):
+    return {"psi": (2.0 * log_scale, False), "zeta": (np.log(0.5) - log_scale, False)}
+
+
+MEMBER = _hierarchy.family("neg", ("u", "a", "tau"), log_scale, pieces)
