@@ -100,6 +100,7 @@ def outputs(src: Source, *, cells=None, genes=None, mixed=False, dims=("sample",
         rows += [
             ("r", ("component", "gene"), "positive", False),
             ("mixing_weights", ("component", "dataset"), "simplex", True),
+            ("mu_dataset_lambda", ("gene",), "positive", True),
         ]
     variables = [variable(n, a, sizes, s, sampled=k, dims=shape) for n, a, s, k in rows]
     variables.append(variable("eta_capture", ("cell",), sizes, sampled=False, dims=shape, stored=False))
@@ -123,9 +124,10 @@ def outputs(src: Source, *, cells=None, genes=None, mixed=False, dims=("sample",
             "family": "mean_field",
             "params": {"loc": {"mu": np.zeros((1, 1, sizes["gene"]))}, "scale": {"mu": np.ones((1, 1, sizes["gene"]))}},
         },
-        constant={"log_library": Array(("cell",), np.arange(float(sizes["cell"])))},
+        constant={"log_library": Array(("cell",), np.arange(float(sizes["cell"])))} | _codes(sizes),
         gene_columns={"ppc_mean": np.arange(sizes["gene"]) / 7, "ppc_p": np.full(sizes["gene"], 0.5)},
         cell_totals={"total_obs": np.arange(sizes["cell"])},
+        component_prob=np.random.default_rng(4).dirichlet(np.ones(2), sizes["cell"]) if mixed else None,
         reasons=reasons,
         tables={
             "ppc_gene": {"gene": coords["gene"], "mean_obs": np.arange(sizes["gene"]) / 3},
@@ -138,6 +140,13 @@ def outputs(src: Source, *, cells=None, genes=None, mixed=False, dims=("sample",
         },
     )
     return dataclasses.replace(made, **changes)
+
+
+def _codes(sizes: dict[str, int]) -> dict[str, Array]:
+    """Cells of the datasets in turn."""
+    if "dataset" not in sizes:
+        return {}
+    return {"dataset_of_cell": Array(("cell",), np.arange(sizes["cell"], dtype=np.int32) % sizes["dataset"])}
 
 
 def layers(fit: FitOutputs, dtype=np.int32) -> dict[str, Layer]:

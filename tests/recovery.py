@@ -149,8 +149,8 @@ def map_error(truth: Truth, exact: Posterior) -> dict[str, float]:
     bias, scale_sd: mean over genes, and its standard error; rms_z: of log mu, gene by gene; rms_joint: of all genes
     together, the root of Mahalanobis' distance over the number of genes (unbiased for the number of draws).
     """
-    draws = exact.draws["mu_unconstrained"].reshape(-1, len(truth.mu))
-    d = exact.point["mu_unconstrained"].ravel() - np.log(truth.mu)
+    draws = exact.draws["mu"].reshape(-1, len(truth.mu))
+    d = exact.point["mu"].ravel() - np.log(truth.mu)
     n, genes = draws.shape
     joint = d @ np.linalg.solve(np.cov(draws.T), d) * (n - genes - 2) / n
     return {

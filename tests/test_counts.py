@@ -235,10 +235,9 @@ def test_facts_hold_what_priors_name():
     x = COUNTS.copy()
     x[7] = 0
     data = CountData.build(source(x), Selection(genes=["g0", "g3"]))
-    facts = facts_of(data, capture_spec({"log_library": "log_library", "log_M0": 9.0}), np.arange(40) % 2, 2)
-    assert facts.sizes == {"cell": 40, "gene": 2, "dataset": 2}
+    facts = facts_of(data, capture_spec({"log_library": "log_library", "log_M0": 9.0}))
+    assert facts.sizes == {"cell": 40, "gene": 2} and list(facts.arrays) == ["log_library"]
     assert np.allclose(facts.arrays["log_library"], np.log(np.maximum(1, x.sum(1))), rtol=1e-15)
-    assert list(facts.arrays["dataset_of_cell"][:3]) == [0, 1, 0]
     assert facts_of(data, capture_spec({"log_M0": 9.0})).arrays == {}
 
 

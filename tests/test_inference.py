@@ -21,8 +21,8 @@ from scribe_cli.errors import NumericalError
 from tests import zoo
 
 
-def totals(u) -> dict:
-    return {"gene": u.sum(0), "pairs": (u * (u - 1.0)).sum(0), "row": u.sum(1)}
+def totals(u) -> initial.Totals:
+    return initial.Totals(gene=u.sum(0), pairs=(u * (u - 1.0)).sum(0), row=u.sum(1))
 
 
 def device(tree):
@@ -175,7 +175,7 @@ def test_the_elbo_is_just_below_the_evidence():
     assert fitted.converged and posterior.diagnostics["converged"]
     assert evidence - 0.5 < elbo < evidence + 4 * noise
     assert posterior.map_kind == "joint_mode"
-    assert posterior.draws["mu_unconstrained"].shape == (500, 1, 1, 1)
+    assert posterior.draws["mu"].shape == (500, 1, 1, 1)
 
 
 def run(p: Problem, start=None, **changes) -> svi.Fitted:

@@ -7,8 +7,8 @@ import pytest
 from scipy.stats import nbinom
 
 from tests import zoo
-from scribe_cli.core.analysis import expected, grid, nodes, predictive, tabulate, totals
-from scribe_cli.core.analysis.expected import Points
+from scribe_cli.core.analysis import expected, grid, laws, nodes, predictive, totals
+from scribe_cli.core.analysis.points import Points, points_of
 from scribe_cli.core.analysis.predictive import Observed
 from scribe_cli.core.model import program
 from scribe_cli.core.numerics import kernels
@@ -20,6 +20,12 @@ N_DRAWS, N_CELLS = 40, 90
 FLAGS = {"nbdm": (False, False), "nbvcp": (True, False), "zinb": (False, True), "zinbvcp": (True, True)}
 
 
+def plain(core, gate=None, log_nu=None) -> Points:
+    """Of one component and one dataset, from (draws, genes or 1) each."""
+    four = lambda v: None if v is None else np.asarray(v)[:, None, None]  # noqa: E731
+    return Points({name: four(v) for name, v in core.items()}, four(gate), log_nu=log_nu)
+
+
 def points(model, seed=0, n_cells=N_CELLS) -> Points:
     """Draws near GENES, with a p of each gene's own; capture with a coefficient of variation of a half."""
     rng = np.random.default_rng(seed)
@@ -29,17 +35,17 @@ def points(model, seed=0, n_cells=N_CELLS) -> Points:
     log_nu = np.log(0.05) + 0.5 * rng.normal(size=n_cells) + 0.05 * rng.normal(size=(N_DRAWS, n_cells))
     logit_p = np.log(mean) - np.log(r) + 0.05 * rng.normal(size=log_r.shape) - (np.log(0.055) if captured else 0.0)
     gate = (-1 + rng.normal(size=len(r)) + 0.1 * rng.normal(size=log_r.shape)) if gated else None
-    return Points({"log_r": log_r, "logit_p": logit_p}, gate, log_nu if captured else None)
+    return plain({"log_r": log_r, "logit_p": logit_p}, gate, log_nu if captured else None)
 
 
 def brute_force(p: Points, n_cells, per_draw, rng):
     """(replicates, cells, genes) counts, every entry drawn."""
     log_nu = np.zeros((p.n_draws, n_cells)) if p.log_nu is None else p.log_nu
-    r = np.exp(p.core["log_r"])[:, None]
-    odds = np.exp(p.core["logit_p"][:, None] + log_nu[..., None])
+    r = np.exp(p.core["log_r"])[:, 0]
+    odds = np.exp(p.core["logit_p"][:, 0] + log_nu[..., None])
     u = rng.poisson(rng.gamma(r, size=(per_draw, p.n_draws, n_cells, r.shape[-1])) * odds)
     if p.logit_gate is not None:
-        u *= rng.random(u.shape) >= 1 / (1 + np.exp(-p.logit_gate[:, None]))
+        u *= rng.random(u.shape) >= 1 / (1 + np.exp(-p.logit_gate[:, 0]))
     return u.reshape(-1, *u.shape[2:])
 
 
@@ -116,8 +122,8 @@ def test_cell_totals_are_those_of_replicate_data_sets(model, monkeypatch):
     p = points(model, n_cells=30)
     rng = np.random.default_rng(7)
     many = np.tile(np.arange(len(GENES) - 2), 60)
-    core = {k: v[:, many] + 0.2 * rng.normal(size=len(many)) for k, v in p.core.items()}
-    p = Points(core, p.genes(many).logit_gate, p.log_nu)
+    core = {k: v[..., many] + 0.2 * rng.normal(size=len(many)) for k, v in p.core.items()}
+    p = Points(core, p.genes(many).logit_gate, log_nu=p.log_nu)
     values = brute_force(p, 30, 100, rng).sum(2)
     seen = values[rng.integers(len(values), size=30), np.arange(30)]
     cells = totals.cell_table(zoo.spec(model), p, seen, 0)
@@ -133,8 +139,7 @@ def test_totals_of_few_genes_are_those_of_replicate_data_sets(model, monkeypatch
     """Of one gene with most of the variance and a gate of its own, and two others: no NB has such totals."""
     monkeypatch.setattr(totals, "REPLICATES", 200 * N_DRAWS)
     genes = np.array([3, 4, 6])
-    p = points(model, n_cells=20)
-    p = Points({k: v[:, genes] for k, v in p.core.items()}, p.genes(genes).logit_gate, p.log_nu)
+    p = points(model, n_cells=20).genes(genes)
     values = brute_force(p, 20, 200, np.random.default_rng(7)).sum(2)
     seen = np.quantile(values, 0.3, axis=0, method="inverted_cdf")
     cells = totals.cell_table(zoo.spec(model), p, seen, 0)
@@ -150,7 +155,7 @@ NARROW_LAWS = [(1e6, 1e4), (3e4, 1e5), (1e7, 1e6), (2e4, 3e7)]
 @pytest.mark.parametrize("r, mean", NARROW_LAWS)
 def test_laws_narrower_than_columns(r, mean):
     """At 1e4 a Poisson is narrower than a column of 1/64 of its count."""
-    p = Points({"log_r": np.log(np.full((20, 1), r)), "logit_p": np.log(np.full((20, 1), mean / r))}, None, None)
+    p = plain({"log_r": np.log(np.full((20, 1), r)), "logit_p": np.log(np.full((20, 1), mean / r))})
     rng = np.random.default_rng(0)
     values = brute_force(p, 50, 100, rng)
     u = values[3]
@@ -187,19 +192,19 @@ def test_extremes_are_finite(n_cells):
     """Counts never seen and never to be seen, a narrow law at thousands, a single cell, and no spread of capture."""
     log_nu = np.full((3, n_cells), -2.0) + np.linspace(0, 1, n_cells)
     log_r = np.log(np.array([[1e-3, 1e4, 1e-2]])) + np.zeros((3, 1))
-    p = Points({"log_r": log_r, "logit_p": np.array([[-300.0, 0.0, 9.0]]) + np.zeros((3, 1))}, None, log_nu)
+    p = plain({"log_r": log_r, "logit_p": np.array([[-300.0, 0.0, 9.0]]) + np.zeros((3, 1))}, None, log_nu)
     u = brute_force(p, n_cells, 1, np.random.default_rng(0))[0]
     tables = predictive.gene_tables(zoo.spec("nbvcp"), p, observed(u), 0)
     assert all(np.isfinite(v).all() for v in tables.genes.values())
     assert all(np.isfinite(v).all() for v in tables.histogram.values())
     assert tables.genes["mean_p"][0] == 0.5 and 0 < tables.genes["max_p"][1] < 1
-    mean = np.exp(p.core["log_r"] + p.core["logit_p"])[0] * np.exp(log_nu[0]).mean()
+    mean = np.exp(p.core["log_r"] + p.core["logit_p"])[0, 0, 0] * np.exp(log_nu[0]).mean()
     np.testing.assert_allclose(tables.genes["mean_pred"], mean, rtol=1e-9)
     assert all(np.isfinite(v).all() for v in totals.cell_table(zoo.spec("nbvcp"), p, u.sum(1), 0).values())
 
 
 def test_the_same_seed_gives_the_same_tables_on_any_number_of_threads(monkeypatch):
-    monkeypatch.setattr(tabulate, "BLOCK", 2)
+    monkeypatch.setattr(laws, "BLOCK", 2)
     p = points("zinbvcp")
     obs = observed(brute_force(p, N_CELLS, 1, np.random.default_rng(2))[0])
     spec = zoo.spec("zinbvcp")
@@ -216,9 +221,9 @@ def test_expected_table_is_the_sum_over_cells():
     for g, rule, size in [(3, nodes.gauss(p.log_nu, 8), 60), (4, nodes.groups(p.log_nu, 512), 400)]:
         gene = np.array([g])
         columns = grid.ALL.first(size)
-        table = expected.table(expected.law(KERNEL, p.genes(gene), rule), p.genes(gene).logit_gate, rule, columns)
-        r, theta = np.exp(p.core["log_r"][0, gene]), np.exp(p.core["logit_p"][0, gene] + p.log_nu[0])
-        gate = 1 / (1 + np.exp(-p.logit_gate[0, gene]))
+        table = expected.table(KERNEL, p.genes(gene), rule, columns)
+        r, theta = np.exp(p.core["log_r"][0, 0, 0, gene]), np.exp(p.core["logit_p"][0, 0, 0, gene] + p.log_nu[0])
+        gate = 1 / (1 + np.exp(-p.logit_gate[0, 0, 0, gene]))
         cdf = gate + (1 - gate) * nbinom.cdf(columns.high[:, None], r, 1 / (1 + theta))
         pmf = np.diff(cdf, axis=0, prepend=0.0)
         np.testing.assert_allclose(table.pmf[:, 0, 0], pmf.mean(1), atol=3e-6)
@@ -229,25 +234,23 @@ def test_expected_table_is_the_sum_over_cells():
 
 @pytest.mark.parametrize("name", ["zinbvcp-mean_odds", "nbvcp-mean_disp"])
 def test_points_are_the_programs_natural_coordinates(name):
-    thetas = [zoo.thetas(name, seed=s) for s in range(3)]
+    thetas = [{q.name: zoo.thetas(name, seed=s)[f"{q.name}_unconstrained"] for q in zoo.SPECS[name].params} for s in range(3)]
     stacked = {k: np.stack([t[k] for t in thetas]) for k in thetas[0]}
-    got = predictive.points_of(zoo.SPECS[name], zoo.facts(), stacked)
-    for s, t in enumerate(thetas):
-        x = {p.name: t[f"{p.name}_unconstrained"] for p in zoo.SPECS[name].params}
+    got = points_of(zoo.SPECS[name], zoo.facts(), stacked)
+    for s, x in enumerate(thetas):
         n = program.natural(zoo.SPECS[name], x)
         for k, v in n.core.items():
-            np.testing.assert_allclose(got.core[k][s], v[0, 0])
+            np.testing.assert_allclose(got.core[k][s], v)
         np.testing.assert_allclose(got.log_nu[s], n.log_nu[0, :, 0])
         assert (got.logit_gate is None) == (n.logit_gate is None)
         if n.logit_gate is not None:
-            np.testing.assert_allclose(got.logit_gate[s], n.logit_gate[0, 0])
+            np.testing.assert_allclose(got.logit_gate[s], n.logit_gate)
 
 
 @pytest.mark.parametrize("r, mean", [(0.05, 3000.0), (1.0, 1e5), (50.0, 2000.0), (400.0, 900.0)])
 def test_wide_columns_hold_the_mass_of_their_counts(r, mean):
-    p = Points({"log_r": np.log([[r]]), "logit_p": np.log([[mean / r]])}, None, None)
-    rule = nodes.Nodes.none(1)
-    table = expected.table(expected.law(KERNEL, p, rule), None, rule, grid.ALL)
+    p = plain({"log_r": np.log([[r]]), "logit_p": np.log([[mean / r]])})
+    table = expected.table(KERNEL, p, nodes.Nodes.none(1), grid.ALL)
     cdf = nbinom.cdf(grid.ALL.high, r, r / (r + mean))
     np.testing.assert_allclose(table.pmf[:, 0, 0], np.diff(cdf, prepend=0.0), atol=2e-6)
     np.testing.assert_allclose(np.exp(table.log_cdf[:, 0, 0]), cdf, atol=1e-5)
@@ -256,8 +259,8 @@ def test_wide_columns_hold_the_mass_of_their_counts(r, mean):
 def test_moments_are_means_over_cells():
     p = points("zinbvcp")
     m = expected.moments(KERNEL, p, nodes.gauss(p.log_nu, 8))
-    r, theta = np.exp(p.core["log_r"])[:, None], np.exp(p.core["logit_p"][:, None] + p.log_nu[..., None])
-    gate = 1 / (1 + np.exp(-p.logit_gate))[:, None]
+    r, theta = np.exp(p.core["log_r"])[:, 0], np.exp(p.core["logit_p"][:, 0] + p.log_nu[..., None])
+    gate = 1 / (1 + np.exp(-p.logit_gate))[:, 0]
     mean = (1 - gate) * r * theta
     variance = (1 - gate) * (r * theta * (1 + theta) + gate * (r * theta) ** 2)
     np.testing.assert_allclose(m.mean, mean.mean(1), rtol=1e-6)
@@ -294,7 +297,7 @@ def test_wild_draws_have_tables_too(spread):
     rng = np.random.default_rng(0)
     draws, genes, cells = 20, 40, 50
     core = {"log_r": rng.normal(0, spread, (draws, genes)), "logit_p": rng.normal(0, spread / 4, (draws, 1))}
-    points = Points(core, rng.normal(0, 8.0, (draws, genes)), rng.normal(-4, 0.3, (draws, cells)))
+    points = plain(core, rng.normal(0, 8.0, (draws, genes)), rng.normal(-4, 0.3, (draws, cells)))
     observed = Observed.of_histogram(cells, genes, np.array([0, 1]), np.array([1, 3]), np.array([2, 1]), np.ones(cells))
     tables = predictive.gene_tables(zoo.SPECS["zinbvcp-mean_odds"], points, observed, 0)
     assert np.isfinite(tables.p).all() and np.all((tables.p >= 0) & (tables.p <= 1))

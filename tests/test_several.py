@@ -162,6 +162,20 @@ def test_a_fit_of_several_splits_its_checks_by_input_and_is_scored_by_them(two, 
         scribe_cli.fit(list(two)[::-1], "nbdm", tmp_path / "out", **steps)
 
 
+def test_an_input_is_a_part_of_the_fit_though_no_parameter_is_its_own(two, tmp_path):
+    steps = {"svi__n_steps": 20, "svi__early_stopping": False, "svi__n_samples": 10}
+    fit = scribe_cli.fit(list(two), "nbdm", tmp_path / "out", **steps)
+    part = fit.get_dataset("b")
+    assert part.cells.tolist() == counts_of(two).cell_names[10:].tolist() and len(fit.get_dataset(0).cells) == 10
+    assert {n: v.shape for n, v in part.get_map().items()} == {n: v.shape for n, v in fit.get_map().items()}
+    np.testing.assert_array_equal(part.log_likelihood(list(two), by="cell"), fit.log_likelihood(list(two), by="cell")[10:])
+    assert part.log_likelihood(list(two)) + fit.get_dataset("a").log_likelihood(list(two)) == pytest.approx(fit.log_likelihood(list(two)))
+    assert part.to_anndata().obs["dataset"].astype(str).tolist() == ["b"] * 10
+    assert part.get_ppc_samples(2).shape == (2, 10, 7)
+    with pytest.raises(UsageError, match="there are a, b"):
+        fit.get_dataset("c")
+
+
 def test_a_dataset_key_of_ones_own_goes_before_the_inputs(two, tmp_path):
     steps = {"svi__n_steps": 20, "svi__early_stopping": False, "svi__n_samples": 10}
     scribe_cli.fit(list(two), "nbdm", tmp_path / "out", dataset_key="batch", **steps)

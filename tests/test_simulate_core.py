@@ -10,10 +10,10 @@ from scipy.stats import binom, nbinom
 import zoo
 from scribe_cli.core import simulate
 from scribe_cli.core.analysis import layers, sampling
-from scribe_cli.core.analysis.expected import Points
 from scribe_cli.core.facts import Facts
 from scribe_cli.core.model import program
 from scribe_cli.errors import NumericalError
+from tests.test_predictive import plain
 
 FLAGS = {"nbdm": (False, False), "nbvcp": (True, False), "zinb": (False, True), "zinbvcp": (True, True)}
 N_CELLS, N_GENES = 3000, 7
@@ -119,8 +119,8 @@ def test_a_tail_of_rounding_ends():
 
     log_a, logit_p = np.log(np.array([0.5, 1e-3, 3.0])), np.array([0.0, 4.0, -1.0])
     zero = -np.exp(log_a) * np.log1p(np.exp(logit_p))
-    law = sampling.Law(zero, np.exp(log_a + logit_p), -np.log1p(np.exp(-logit_p)), [np.ones(1)], [log_a])
-    counts = sampling._above_zero(law, Above())
+    law = sampling.Law(zero, np.exp(log_a + logit_p), None, -np.log1p(np.exp(-logit_p)), [np.ones(1)], [log_a])
+    counts = sampling._above_zero(None, law, Above())
     assert (counts >= 20).all() and (counts < 1e5).all()
 
 
@@ -130,9 +130,9 @@ def test_expected_layer_is_the_mean_over_draws(model):
     captured, _ = FLAGS[model]
     log_nu = -rng.random((5, 9)) if captured else None
     nu = np.exp(log_nu)[..., None] if captured else np.ones((5, 9, 1))
-    p = Points({"log_r": rng.normal(size=(5, 4)), "logit_p": rng.normal(size=(5, 1))}, rng.normal(size=(5, 4)), log_nu)
-    gate = 1 / (1 + np.exp(-p.logit_gate))[:, None]
-    want = ((1 - gate) * np.exp(p.core["log_r"] + p.core["logit_p"])[:, None] * nu).mean(0)
+    p = plain({"log_r": rng.normal(size=(5, 4)), "logit_p": rng.normal(size=(5, 1))}, rng.normal(size=(5, 4)), log_nu)
+    gate = 1 / (1 + np.exp(-p.logit_gate))[:, 0]
+    want = ((1 - gate) * np.exp(p.core["log_r"] + p.core["logit_p"])[:, 0] * nu).mean(0)
     got = dict(layers.expected_chunks(zoo.spec(model), p, 9, 4))
     assert list(got) == [0, 4, 8]
     np.testing.assert_allclose(np.concatenate(list(got.values())), want, rtol=1e-12)

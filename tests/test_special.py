@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import jax
 import jax.numpy as jnp
 import mpmath as mp
@@ -65,6 +67,36 @@ def test_log_rising_equals_mpmath():
     np.testing.assert_allclose(special.log_rising(jnp.asarray(log_x), jnp.asarray(n)), exact, rtol=1e-13, atol=1e-13)
 
 
+def mp_shift_mixed(x, a, b):
+    terms = (mp.log1p(-a * b / ((x + a + i) * (x + b + i))) for i in range(special.SHIFT))
+    return mp.fsum(terms)
+
+
+def test_log_shift_mixed_equals_mpmath_to_the_last_digits():
+    """Also where it is all but 0: a plain difference of logs would leave 1e-16 there, of either sign."""
+    at = np.array(list(itertools.product([2.0, 2.5, 40.0, 1e9], [1e-200, 1e-20, 1e-3, 0.9, 70.0, 1e8], [1e-9, 1.0, 1e6])))
+    values, slopes = jax.jit(jax.vmap(jax.value_and_grad(special.log_shift_mixed, (0, 1, 2))))(*at.T)
+    exact = [mp_shift_mixed(*map(mp.mpf, point)) for point in at]
+    np.testing.assert_allclose(values, [float(v) for v in exact], rtol=4e-15)
+    for k in range(3):
+        expected = [_partial(k, point) for point in at]
+        np.testing.assert_allclose(slopes[k], expected, rtol=1e-12, atol=1e-14)
+
+
+def _partial(k, at):
+    with mp.workdps(400):
+        point = [mp.mpf(v) for v in at]
+        step = point[k] * mp.mpf(10) ** -40
+        up, down = ([v + sign * step * (i == k) for i, v in enumerate(point)] for sign in (1, -1))
+        return float((mp_shift_mixed(*up) - mp_shift_mixed(*down)) / (2 * step))
+
+
+def test_factorial_rest_is_what_is_left_of_log_factorial():
+    u = np.array([0.0, 1.0, 7.0, 300.0, 1e5])
+    exact = [float(-mp.loggamma(v + 1) + v * mp.log(v + special.SHIFT) - v) for v in map(mp.mpf, u)]
+    np.testing.assert_allclose(special.factorial_rest(jnp.asarray(u)), exact, rtol=1e-14, atol=1e-14)
+
+
 TAILS = counts.pack_tails(*zoo.histogram(zoo.COUNTS), *zoo.COUNTS.shape)
 
 
@@ -80,10 +112,10 @@ def test_tails_are_numbers_of_cells_above():
             assert len(row) / 2 < u.max() <= len(row)
             start += 1
     assert len(TAILS["large"][0]) == zoo.N_GENES - start == (zoo.COUNTS.max(0) > counts.WIDTHS[-1]).sum()
-    np.testing.assert_array_equal(TAILS["total"], zoo.COUNTS.sum(0))
-    np.testing.assert_array_equal(TAILS["nonzero"], (zoo.COUNTS > 0).sum(0))
+    np.testing.assert_array_equal(TAILS["total"], zoo.COUNTS.sum(0)[None])
+    np.testing.assert_array_equal(TAILS["nonzero"], (zoo.COUNTS > 0).sum(0)[None])
     np.testing.assert_allclose(TAILS["log_factorial"], gammaln(zoo.COUNTS + 1.0).sum(), rtol=1e-14)
-    assert TAILS["n_cells"] == zoo.N_CELLS
+    np.testing.assert_array_equal(TAILS["n_cells"], [[zoo.N_CELLS]])
 
 
 def test_rising_total_is_the_sum_over_entries():
@@ -101,3 +133,29 @@ def test_tails_of_a_matrix_without_large_or_silent_genes():
     tails = counts.pack_tails(*zoo.histogram(u), *u.shape)
     value = counts.log_rising_total(tails, jnp.log(jnp.array([0.5, 2.0])))
     np.testing.assert_allclose(value, np.log(0.5) + np.log(2 * 3) + np.log(2 * 3 * 4), rtol=1e-14)
+
+
+def by_dataset(dataset):
+    """(gene, count, number of cells, dataset) of zoo's counts, sorted by gene."""
+    parts = [(*zoo.histogram(zoo.COUNTS[dataset == d]), d) for d in np.unique(dataset)]
+    rows = np.concatenate([np.stack([g, u, n, np.full_like(g, d)]) for g, u, n, d in parts], axis=1)
+    return rows[:, np.lexsort(rows[[1, 3, 0]])]
+
+
+def test_tails_and_pairs_of_datasets_are_those_of_their_cells():
+    dataset = np.arange(zoo.N_CELLS) % 3 % 2
+    gene, count, n, code = by_dataset(dataset)
+    cells = np.bincount(dataset)
+    tails = counts.pack_tails(gene, count, n, cells, zoo.N_GENES, code)
+    pairs = counts.pack_pairs(gene, count, n, cells, zoo.N_GENES, code)
+    log_a = np.linspace(-4, 3, 2 * zoo.N_GENES).reshape(2, -1)
+    a = np.exp(log_a)[dataset]
+    expected = (gammaln(zoo.COUNTS + a) - gammaln(a)).sum()
+    np.testing.assert_allclose(counts.log_rising_total(tails, jnp.asarray(log_a)), expected, rtol=1e-12)
+    for packed in (tails, pairs):
+        of_each = [(zoo.COUNTS[dataset == d] > 0).sum(0) for d in range(2)]
+        np.testing.assert_array_equal(packed["nonzero"], of_each)
+        np.testing.assert_array_equal(packed["n_cells"], cells[:, None])
+    totals = np.bincount(pairs["row"], pairs["count"] * pairs["n"], 2 * zoo.N_GENES)
+    np.testing.assert_array_equal(tails["total"], totals.reshape(2, -1))
+    np.testing.assert_array_equal(tails["total"], [zoo.COUNTS[dataset == d].sum(0) for d in range(2)])

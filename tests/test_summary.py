@@ -15,8 +15,10 @@ from scribe_cli.cli.main import main
 from scribe_cli.core.axes import CELL, COMPONENT, DATASET, GENE
 from scribe_cli.errors import BadData, InputMissing
 from scribe_cli.io.fit import open_fit, write_fit
+from scribe_cli.io.part import Part
 from scribe_cli.run.options import SummaryOptions
 from scribe_cli.run.summary import EXTREMES, every_row, summary
+from scribe_cli.run.terminal.table import lines
 from tests import fits
 
 STATISTICS = ("map", "mean", "sd", "q05", "q50", "q95")
@@ -101,6 +103,38 @@ def test_heading_says_what_it_is_and_whether_to_trust_it(outs, mixed, said):
         and rows["warnings"].startswith(said[1])
     )
     assert rows["genes"] == "4 of 9 ok; 5 ppc (scribe_reason in var)"
+    parts = {"components": "T cell, CD4/CD8", "datasets": "ctrl, stim, rest"} if mixed else {}
+    assert {name: rows[name] for name in rows if name in ("components", "datasets")} == parts
+
+
+def test_of_a_hierarchy_the_genes_of_the_largest_scale_are_shown(outs):
+    stored = open_fit(outs[True])
+    rows = as_dicts(titled(summary(SummaryOptions(outs[True])), "Gene parameters, the ext"))
+    mine = [r for r in rows if r["parameter"] == "mu_dataset_lambda"]
+    assert [r["extreme"] for r in mine] == ["largest"] * EXTREMES and {r["component"] for r in mine} == {""}
+    assert [r["map"] for r in mine] == sorted(stored.point("mu_dataset_lambda"))[: -EXTREMES - 1 : -1]
+    assert "r" not in {r["parameter"] for r in rows}  # derived: they follow from the rest
+
+
+def test_tables_fit_the_terminal(outs):
+    for table in summary(SummaryOptions(outs[True])):
+        assert max(map(len, lines(table, "table", 80))) <= 80, table.title
+
+
+def test_rows_of_a_part_have_its_labels(outs):
+    stored = open_fit(outs[True])
+    part = Part({COMPONENT: 1, DATASET: 2, CELL: np.array([2, 5]), GENE: np.array([7, 0])})
+    rows = as_dicts(every_row(stored, part))
+    assert {(r["parameter"], r[COMPONENT], r[DATASET], r[GENE]) for r in rows} == {
+        *(("mu", "CD4/CD8", "rest", g) for g in ("g7", "g0")),
+        *(("r", "CD4/CD8", "", g) for g in ("g7", "g0")),
+        *((name, "", "", g) for name in ("gate", "mu_dataset_lambda") for g in ("g7", "g0")),
+    }
+    assert [r["map"] for r in rows if r["parameter"] == "mu"] == stored.point("mu")[1, 2, [7, 0]].tolist()
+    cells = [r for r in as_dicts(every_row(stored, part.picks)) if r["parameter"] == "p_capture"]
+    assert len(cells) == 12
+    whole = [r for r in as_dicts(every_row(stored, Part({CELL: np.array([2, 5])}))) if r["parameter"] == "p_capture"]
+    assert [r[CELL] for r in whole] == ["cell2", "cell5"] and [r["map"] for r in whole] == stored.point("p_capture")[[2, 5]].tolist()
 
 
 def test_genes_restrict_both_forms_in_their_order(outs):

@@ -11,6 +11,7 @@ from scipy.sparse import csr_array
 
 from ..errors import BadData
 from . import checks, digest, names, statistics
+from .labels import Design
 from .selection import OTHER, GeneMap, Selection, cell_mask, column_of, gene_map, label
 from .source import Source, block_rows, blocks
 
@@ -22,7 +23,8 @@ class CountData:
     csr: (C, G) int32, no stored zeros; library_all: (C,) int64 counts over all genes of the input; library: (C,)
     float64 the prior's library size, before max(1, .); fitted_cells, fitted_genes: masks over the input;
     cell_index (C,), gene_index (G,): rows and columns of the input, -1 for the pooled `_other`;
-    cell_names, gene_names: unique; digest: hex, of the whole input; notices; warnings: {name: text}.
+    cell_names, gene_names: unique; digest: hex, of the whole input; notices; warnings: {name: text}; design: the cells'
+    datasets and labels.
     """
 
     source: Source
@@ -37,6 +39,7 @@ class CountData:
     digest: str
     notices: tuple[str, ...] = ()
     warnings: dict[str, str] = field(default_factory=dict)
+    design: Design = Design()
 
     @classmethod
     def build(cls, source: Source, selection: Selection = Selection()) -> CountData:
@@ -117,21 +120,22 @@ class CountData:
         return column_of(self.source.obs, name, str(self.source.path))[self.fitted_cells]
 
     def labels(self, name: str, complete: bool = False) -> tuple[np.ndarray, list[str]]:
-        """Codes (C,) int32 of an obs column and the sorted labels they stand for; -1 where it has no value.
+        """Codes (C,) int32 of an obs column and the sorted labels they stand for; -1 where it has no value or an empty text.
 
         BadData if `complete` and some fitted cell has none.
         """
-        codes, levels = pd.factorize(self.column(name), sort=False)
+        raw, levels = pd.factorize(self.column(name), sort=False)
+        texts = [label(v) for v in levels]
+        ordered = sorted(set(texts) - {""})
+        place = {text: i for i, text in enumerate(ordered)}
+        codes = np.array([place.get(t, -1) for t in texts] + [-1], np.int32)[raw]
         if complete and (codes < 0).any():
             cell = self.cell_names[np.argmax(codes < 0)]
             raise BadData(
                 f'{self.source.path}: obs column "{name}" has no value for {int((codes < 0).sum()):,} of the fitted '
                 f'cells, the first "{cell}"; give each cell one, or leave those out (data.where)'
             )
-        texts = [label(v) for v in levels]
-        ordered = sorted(set(texts))
-        place = np.array([ordered.index(t) for t in texts] + [-1], np.int32)
-        return place[codes], ordered
+        return codes, ordered
 
 
 @dataclass(frozen=True)

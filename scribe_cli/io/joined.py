@@ -20,6 +20,7 @@ from ..errors import BadData, InputMissing
 from . import plain_zarr
 from .anndata import annotated, slots_of, uns
 from .elements import Group, named, quiet
+from .part import WHOLE, Part
 from .results import SIDE, Place, annotations, frames
 from .schema import FIT
 from .slots import Slots, slots_in
@@ -50,9 +51,12 @@ def labels(stored: StoredFit, column: str) -> np.ndarray:
 
 
 @quiet()
-def join(stored: StoredFit, data: anndata.AnnData) -> anndata.AnnData:
-    """A copy of `data` with the slots of CONTRACT 3. What of it was not fitted has NaN, and False in `{key}_fitted`."""
-    out, results, key = data.copy(), stored.results, stored.record.key
+def join(stored: StoredFit, data: anndata.AnnData, part: Part = WHOLE) -> anndata.AnnData:
+    """A copy of `data` with the slots of CONTRACT 3. What of it was not fitted has NaN, and False in `{key}_fitted`.
+
+    part: parameters are those of its component and its dataset; genes and cells are all there (see `seen`).
+    """
+    out, results, key = data.copy(), stored.results.on(part.picks), stored.record.key
     places = {CELL: Place(out.obs, positions(stored, CELL, out.obs.index))}
     places[GENE] = Place(out.var, positions(stored, GENE, out.var.index))
     slots = slots_in(out.uns, key)
@@ -67,10 +71,14 @@ def join(stored: StoredFit, data: anndata.AnnData) -> anndata.AnnData:
 
 
 @quiet()
-def on_genes(stored: StoredFit, data: anndata.AnnData, at: np.ndarray) -> anndata.AnnData:
-    """A copy of `data` with the fitted genes at these places alone, in this order; those it lacks left out."""
-    places = positions(stored, GENE, data.var.index)[at]
-    return data[:, places[places >= 0]].copy()
+def seen(stored: StoredFit, data: anndata.AnnData, part: Part) -> anndata.AnnData:
+    """A copy of `data` with the genes and the cells of the part alone, in its order; those that `data` lacks left out."""
+    for axis, names in ((CELL, data.obs.index), (GENE, data.var.index)):
+        if axis in part.at:
+            places = positions(stored, axis, names)[part.at[axis]]
+            places = places[places >= 0]
+            data = data[places] if axis == CELL else data[:, places]
+    return data.copy()
 
 
 def positions(stored: StoredFit, axis: str, names: pd.Index) -> np.ndarray:

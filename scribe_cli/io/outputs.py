@@ -88,11 +88,13 @@ class FitOutputs:
 
     variables: consumed once, in order; those with `stored` False keep their summaries alone.
     coords: {axis: unique names} for component, dataset, gene, cell (those that there are).
-    lifted: {name: Array} of theta draws for `unconstrained_posterior`, dims without the sample dims; or empty.
+    lifted: {name: Array} of theta draws for `unconstrained_posterior`, dims (io.store.lifted_dims) without the sample
+    dims; or empty.
     history, sample_stats, guide, map_kind, sample_dims: as in Posterior.
     constant: {name: Array} for `constant_data`.
     gene_columns: {name: (G,)} for var and gene.tsv.gz (ppc_mean, ppc_var, ppc_zero, ppc_p);
     cell_columns: {name: (C,)} for obs and cell.tsv.gz; cell_totals: {name: (C,)} for cell.tsv.gz and `ppc` alone.
+    component_prob: (C, components) the probability of each cell to be of each component, None without components.
     reasons: (G,) texts joined by ";", empty where a gene is in order; "saturated" is added by the writer.
     tables: {stem: {column: values}} for ppc_gene, ppc_hist, convergence. write_tables: `output.tables`.
     layers: {name: Layer}. metrics: called with the number of saturated values when all else is staged;
@@ -117,6 +119,7 @@ class FitOutputs:
     gene_columns: Mapping[str, np.ndarray] = field(default_factory=dict)
     cell_columns: Mapping[str, np.ndarray] = field(default_factory=dict)
     cell_totals: Mapping[str, np.ndarray] = field(default_factory=dict)
+    component_prob: np.ndarray | None = None
     reasons: Sequence[str] | None = None
     tables: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     write_tables: bool = True

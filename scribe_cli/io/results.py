@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
+from scipy.special import entr
 
 from ..core.axes import CELL, COMPONENT, DATASET, GENE
-from .schema import COLUMNS, column_labels, rows_first, slot
+from .part import Part
+from .schema import COLUMNS, COMPONENT_PROB, column_labels, rows_first, slot
 from .summary import Summary
 
 SIDE = {GENE: "var", CELL: "obs"}
@@ -37,7 +39,8 @@ class Place:
 class Results:
     """What fit.h5ad and the tables are made of.
 
-    gene_columns, cell_columns: {name: (G,) or (C,)} beside the parameters; reasons: (G,) texts, "" for none.
+    gene_columns, cell_columns: {name: (G,) or (C,)} beside the parameters; reasons: (G,) texts, "" for none;
+    component_prob: (C, components) of the cells, None without components.
     """
 
     summaries: tuple[Summary, ...]
@@ -46,6 +49,19 @@ class Results:
     cell_columns: Mapping[str, np.ndarray]
     reasons: Sequence[str]
     map_kind: str
+    component_prob: np.ndarray | None = None
+
+    def on(self, part: Part) -> Results:
+        """The parameters on a part of the fit; all else is the whole fit's."""
+        return replace(self, summaries=tuple(s.on(part) for s in self.summaries))
+
+    @property
+    def membership(self) -> dict[str, np.ndarray]:
+        """{component: the likeliest of each cell, component_entropy: how open that is, in nats}; empty without components."""
+        if self.component_prob is None:
+            return {}
+        names = np.asarray(self.coords[COMPONENT], object)[self.component_prob.argmax(1)]
+        return {"component": names, "component_entropy": entr(self.component_prob.astype(float)).sum(1)}
 
     def of(self, place: str) -> list[Summary]:
         """The parameters that live in var, varm, obs, obsm or scalars."""
@@ -68,7 +84,7 @@ def with_saturated(reasons: Sequence[str] | None, summaries: Sequence[Summary], 
 
 def annotations(results: Results, key: str, axis: str, place: Place) -> dict[str, np.ndarray]:
     """{column: values over the whole input} for var (axis gene) or obs (axis cell)."""
-    extra = results.gene_columns if axis == GENE else results.cell_columns
+    extra = results.gene_columns if axis == GENE else {**results.cell_columns, **results.membership}
     columns = {f"{s.name}_{c}": s.statistics[c] for s in results.of(SIDE[axis]) for c in COLUMNS}
     columns = {**columns, **dict(sorted(extra.items())), "fitted": np.ones(len(place.at), bool)}
     if axis == GENE:
@@ -81,12 +97,18 @@ def frames(results: Results, key: str, axis: str, place: Place) -> dict[str, pd.
     """{key: frame over the whole input} for varm (axis gene) or obsm (axis cell)."""
     out = {}
     for s in results.of(f"{SIDE[axis]}m"):
-        labels = column_labels(s.axes, results.coords)
+        columns = column_labels(s.axes, results.coords)
         for c in COLUMNS:
-            rows = rows_first(s.statistics[c], s.axes)
-            columns = {label: place.spread(rows[:, i]) for i, label in enumerate(labels)}
-            out[f"{key}_{s.name}_{c}"] = pd.DataFrame(columns, index=place.frame.index)
+            out[f"{key}_{s.name}_{c}"] = _frame(rows_first(s.statistics[c], s.axes), columns, place)
+    if axis == CELL and results.component_prob is not None:
+        columns = column_labels((COMPONENT, CELL), results.coords)
+        out[f"{key}_{COMPONENT_PROB}"] = _frame(results.component_prob, columns, place)
     return out
+
+
+def _frame(rows: np.ndarray, columns: Sequence[str], place: Place) -> pd.DataFrame:
+    """rows: (fitted, columns)."""
+    return pd.DataFrame({c: place.spread(rows[:, i]) for i, c in enumerate(columns)}, index=place.frame.index)
 
 
 def scalars(results: Results) -> dict[str, dict[str, np.ndarray | float]]:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from ..core.axes import CELL, GENE, Axes, without
+from ..data.names import unique
 
 SCHEMA_VERSION = 1
 
@@ -22,7 +23,14 @@ COLUMNS = ("map", "mean", "sd", "q05", "q95")
 # along `statistic` of the group `summary` in the store
 STATISTIC = ("mean", "sd", "q05", "q50", "q95", "saturated")
 UNCONSTRAINED = "_unconstrained"
+# the probabilities of the components of cells, in obsm and in the group `cell_columns` of the store
+COMPONENT_PROB = "component_prob"
+# attribute `kind` of a hierarchy's locations and scales; else it is sampled or derived
+HIERARCHY = "hierarchy"
 QUANTILES = {"q05": 0.05, "q50": 0.5, "q95": 0.95}
+# of columns, which are groups or folders in the files
+RESERVED = (".", "..", "_index", ".zarray", ".zattrs", ".zgroup", "zarr.json")
+LONGEST = 200  # bytes; a file system takes 255
 # genes or cells in a chunk, of the store and of everything computed over draws
 CHUNK = 2048
 
@@ -43,11 +51,19 @@ def escaped(label: str) -> str:
 
 
 def column_labels(axes: Axes, coords: Mapping[str, Sequence[str]]) -> list[str]:
-    """The columns of a varm or obsm frame: `<component>`, `<dataset>` or `<component>__<dataset>`."""
+    """The columns of a varm or obsm frame: `<component>`, `<dataset>` or `<component>__<dataset>`, made unique.
+
+    A name that HDF5, Zarr or AnnData keeps for itself gets an underscore; one longer than a file name may be is cut.
+    """
     labels = [""]
     for axis in without(axes, GENE, CELL):
         labels = [f"{head}__{escaped(c)}" if head else escaped(c) for head in labels for c in coords[axis]]
-    return labels
+    return unique(map(_held, labels)).tolist()
+
+
+def _held(name: str) -> str:
+    name = f"{name}_" if name in RESERVED else name
+    return name.encode()[:LONGEST].decode(errors="ignore")
 
 
 def rows_first(values: np.ndarray, axes: Axes) -> np.ndarray:

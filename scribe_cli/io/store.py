@@ -20,7 +20,7 @@ from ..core.model.derive import NAMES, Name, Reported
 from ..core.model.supports import SUPPORTS
 from .outputs import Array, FitOutputs, Selected
 from .results import Results, with_saturated
-from .schema import CHUNK, SCHEMA_VERSION, STATISTIC, UNCONSTRAINED
+from .schema import CHUNK, COMPONENT_PROB, HIERARCHY, SCHEMA_VERSION, STATISTIC, UNCONSTRAINED
 from .summary import Summary, at_limits, summarise
 
 COMPRESSOR = numcodecs.Blosc(cname="zstd", clevel=1, shuffle=numcodecs.Blosc.SHUFFLE)
@@ -31,12 +31,12 @@ def write_store(path: Path, fit: FitOutputs) -> Results:
     root = zarr.create_group(store=path, zarr_format=2, attributes=_root_attributes(fit))
     summaries = tuple(_parameter(root, variable, fit) for variable in fit.variables)
     reasons = with_saturated(fit.reasons, summaries, len(fit.coords[GENE]))
-    results = Results(summaries, fit.coords, fit.gene_columns, fit.cell_columns, reasons, fit.map_kind)
+    probabilities = None if fit.component_prob is None else np.asarray(fit.component_prob, np.float32)
+    results = Results(summaries, fit.coords, fit.gene_columns, fit.cell_columns, reasons, fit.map_kind, probabilities)
     root.attrs["parameters"] = [s.name for s in summaries]
     for name, array in fit.lifted.items():
-        dims = (*fit.sample_dims, *lifted_dims(array.dims, fit.spec[name].support))
         values = at_limits(array.values, "real")[0]
-        _put(root, "unconstrained_posterior", name + UNCONSTRAINED, Array(dims, values))
+        _put(root, "unconstrained_posterior", name + UNCONSTRAINED, Array((*fit.sample_dims, *array.dims), values))
     for name, values in fit.sample_stats.items():
         _put(root, "sample_stats", name, Array(fit.sample_dims, np.asarray(values)))
     for name, values in fit.history.items():
@@ -80,7 +80,8 @@ def _parameter(root: zarr.Group, variable: Variable, fit: FitOutputs) -> Summary
         _put(root, "posterior", variable.name, Array((*fit.sample_dims, *variable.axes), draws), attributes)
     _put(root, "map", variable.name, Array(variable.axes, summary.statistics["map"]), attributes)
     if variable.lifted is not None:
-        lifted = Array(lifted_dims(variable.axes, variable.support), np.asarray(variable.lifted, float))
+        axes = variable.lifted_axes or variable.axes
+        lifted = Array(lifted_dims(axes, variable.support), np.asarray(variable.lifted, float))
         _put(root, "map", variable.name + UNCONSTRAINED, lifted, attributes)
     rows = {**summary.statistics, "saturated": summary.saturated}
     stacked = np.stack([rows[s] for s in STATISTIC]).astype(np.float32)
@@ -96,9 +97,14 @@ def attributes_of(variable: Variable | Reported) -> dict[str, Any]:
         "support": variable.support,
         "domain": SUPPORTS[variable.support].domain,
         "coordinate": SUPPORTS[variable.support].coordinate,
-        "kind": "sampled" if variable.sampled else "derived",
+        "kind": kind_of(variable),
         "unconstrained_name": variable.name + UNCONSTRAINED if variable.sampled else "",
     }
+
+
+def kind_of(variable: Variable | Reported) -> str:
+    """sampled, derived, or a location or scale of a hierarchy, which no user gives."""
+    return ("sampled" if variable.name in NAMES else HIERARCHY) if variable.sampled else "derived"
 
 
 def lifted_dims(axes: Axes, support: str) -> tuple[str, ...]:
@@ -109,7 +115,7 @@ def lifted_dims(axes: Axes, support: str) -> tuple[str, ...]:
 def _predictive(root: zarr.Group, fit: FitOutputs) -> None:
     """`ppc`: the predictive tables, along gene, cell, and `bin` of the count histograms; `convergence` likewise."""
     table = fit.tables.get("ppc_gene", {})
-    rows = "row" if DATASET in table else GENE  # with datasets a gene has a row for each
+    rows = "row" if {COMPONENT, DATASET} & set(table) else GENE  # with either a gene has a row for each
     for name, values in table.items():
         if name != rows:
             _put(root, "ppc", name, Array((rows,), np.asarray(values)))
@@ -127,6 +133,8 @@ def _columns(root: zarr.Group, results: Results, selected: Selected) -> None:
         _put(root, "gene_columns", name, Array((GENE,), np.asarray(values)))
     for name, values in results.cell_columns.items():
         _put(root, "cell_columns", name, Array((CELL,), np.asarray(values)))
+    if results.component_prob is not None:
+        _put(root, "cell_columns", COMPONENT_PROB, Array((CELL, COMPONENT), results.component_prob))
     for name, values in (("cells", selected.cells), ("genes", selected.genes)):
         _put(root, "selected", name, Array((f"selected_{name}",), np.asarray(values, np.int64)))
 

@@ -6,23 +6,30 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import zarr
 
-from ..core.axes import GENE, Axes
+from ..core.axes import COMPONENT, DATASET, GENE, Axes
 from ..core.model.spec import ModelSpec
-from ..errors import BadData, did_you_mean, listed
+from ..errors import BadData, UsageError, did_you_mean, listed
 from . import plain_zarr
 from .manifest import RUN_ID_COMMENT, locate, one_run
 from .outputs import RunRecord
-from .schema import METRICS, RECIPE, RESOLVED, STATISTIC, STORE, UNCONSTRAINED
+from .schema import COMPONENT_PROB, METRICS, RECIPE, RESOLVED, STATISTIC, STORE, UNCONSTRAINED
 from .summary import Summary
 
 if TYPE_CHECKING:
     from .results import Results
+
+# what to do for a component or a dataset where a fit has none
+WITHOUT = {
+    COMPONENT: "fit with n_components of 2 or more",
+    DATASET: "fit with dataset_key, an obs column, or give several inputs",
+}
 
 
 def open_fit(path: Path) -> StoredFit:
@@ -98,6 +105,24 @@ class StoredFit:
             )
         return np.array([place[name] for name in names], np.int64)
 
+    def place(self, axis: str, key: str | int) -> int:
+        """The position of a component or a dataset, by its name or position. UsageError (2), with those there are."""
+        names = self.coords.get(axis)
+        if names is None:
+            raise UsageError(f"{self.out}: the fit has no {axis}s; {WITHOUT[axis]}")
+        if isinstance(key, str) and key in names:
+            return names.index(key)
+        if isinstance(key, Integral) and not isinstance(key, bool) and -len(names) <= key < len(names):
+            return int(key) % len(names)
+        near = did_you_mean(key, names) if isinstance(key, str) else ""
+        raise UsageError(
+            f"{axis} {key!r} is not in the fit{near}; there are {listed(names)}: give a name, or a position from 0"
+        )
+
+    def cells_of(self, dataset: int) -> np.ndarray:
+        """Positions of the fitted cells of a dataset."""
+        return np.flatnonzero(np.asarray(self.root["constant_data"]["dataset_of_cell"][...]) == dataset)
+
     def attributes(self, name: str) -> dict[str, Any]:
         """descriptive_name, symbol, support, domain, coordinate, kind, unconstrained_name of a parameter."""
         return {k: v for k, v in self.root["map"][name].attrs.items() if not k.startswith("_")}
@@ -131,7 +156,7 @@ class StoredFit:
         statistics = {"map": self.point(name)} | {s: values[i] for i, s in enumerate(STATISTIC)}
         saturated = statistics.pop("saturated").astype(int)
         kind = self.attributes(name)
-        return Summary(name, self.axes(name), kind["support"], kind["kind"] == "sampled", statistics, saturated)
+        return Summary(name, self.axes(name), kind["support"], kind["kind"] != "derived", statistics, saturated)
 
     def summaries(self) -> Iterator[Summary]:
         return (self.summary(name) for name in self.names)
@@ -179,11 +204,10 @@ class StoredFit:
     def results(self) -> Results:
         from .results import Results
 
-        columns = self.group("gene_columns")
-        reasons = columns.pop("reason").tolist()
-        return Results(
-            tuple(self.summaries()), self.coords, columns, self.group("cell_columns"), reasons, self.map_kind
-        )
+        columns, of_cells = self.group("gene_columns"), self.group("cell_columns")
+        reasons, probabilities = columns.pop("reason").tolist(), of_cells.pop(COMPONENT_PROB, None)
+        summaries = tuple(self.summaries())
+        return Results(summaries, self.coords, columns, of_cells, reasons, self.map_kind, probabilities)
 
 
 def dims_of(array: zarr.Array) -> tuple[str, ...]:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ..core.axes import Axes
+from .part import Part
 from .schema import CHUNK, QUANTILES
 
 if TYPE_CHECKING:
@@ -29,6 +30,11 @@ class Summary:
     sampled: bool
     statistics: dict[str, np.ndarray]
     saturated: np.ndarray
+
+    def on(self, part: Part) -> Summary:
+        """Of a part of the fit."""
+        statistics = {name: part.of(values, self.axes) for name, values in self.statistics.items()}
+        return replace(self, axes=part.axes(self.axes), statistics=statistics, saturated=part.of(self.saturated, self.axes))
 
 
 def at_limits(values: np.ndarray, support: str, dtype: type = np.float32) -> tuple[np.ndarray, np.ndarray]:

@@ -12,7 +12,7 @@ import pandas as pd
 from ..core.axes import CELL, COMPONENT, DATASET, GENE, Axes, in_order
 from .outputs import FitOutputs
 from .results import Results
-from .schema import COLUMNS, STATISTICS
+from .schema import COLUMNS, COMPONENT_PROB, STATISTICS
 from .summary import Summary
 
 # what of a statistic is written: float32 values to 9 digits, the MAP to 17, both exact
@@ -25,23 +25,34 @@ def write_tables(folder: Path, fit: FitOutputs, results: Results) -> None:
     folder.mkdir()
     tables = {stem: pd.DataFrame(dict(columns)) for stem, columns in fit.tables.items()}
     tables["gene"] = long_table(results, GENE, {**results.gene_columns, "reason": results.reasons})
-    tables["cell"] = long_table(results, CELL, {**results.cell_columns, **fit.cell_totals})
+    tables["cell"] = long_table(results, CELL, {**results.cell_columns, **_membership(results), **fit.cell_totals})
     tables["scalar"] = scalar_table(results)
     for stem, table in sorted(tables.items()):
         write_table(folder / f"{stem}.tsv{'.gz' if stem in GZIPPED else ''}", table)
 
 
 def long_table(results: Results, axis: str, extra: dict[str, np.ndarray]) -> pd.DataFrame:
-    """One row per gene (cell) x component x dataset: as many of these as some parameter has; others repeat."""
+    """One row per gene (cell) x component x dataset: as many of these as some parameter has; others repeat.
+
+    Numbers are texts already: they are written out once, not for every row that repeats them.
+    """
     summaries = [s for s in results.summaries if axis in s.axes]
     axes = (axis, *in_order({a for s in summaries for a in s.axes} - {axis}))
     coords = {a: np.asarray(results.coords[a], object) for a in axes}
     table = {a: column for a, column in zip(axes, _grid([coords[a] for a in axes]), strict=True)}
     for s in summaries:
         for c in COLUMNS:
-            table[f"{s.name}_{c}"] = _expanded(s.statistics[c], s.axes, axes, [len(coords[a]) for a in axes])
+            table[f"{s.name}_{c}"] = _expanded(_texts(s.statistics[c]), s.axes, axes, [len(coords[a]) for a in axes])
     repeats = len(next(iter(table.values()))) // len(coords[axis])
-    return pd.DataFrame({**table, **{n: np.repeat(np.asarray(v), repeats) for n, v in extra.items()}})
+    return pd.DataFrame({**table, **{n: np.repeat(_texts(np.asarray(v)), repeats) for n, v in extra.items()}})
+
+
+def _membership(results: Results) -> dict[str, np.ndarray]:
+    """The component of each cell, its entropy, and the probability of each component in a column of its own."""
+    if results.component_prob is None:
+        return {}
+    of_each = zip(results.coords[COMPONENT], results.component_prob.T, strict=True)
+    return results.membership | {f"{COMPONENT_PROB}_{name}": values for name, values in of_each}
 
 
 def scalar_table(results: Results) -> pd.DataFrame:
@@ -74,7 +85,7 @@ def _expanded(values: np.ndarray, axes: Axes, onto: tuple[str, ...], sizes: list
 
 def write_table(path: Path, table: pd.DataFrame) -> None:
     """A tab separated file with a header; NaN is empty. The gzip header holds no time and no name."""
-    text = pd.DataFrame({name: _texts(table[name]) for name in table}, columns=table.columns)
+    text = pd.DataFrame({name: _texts(table[name].to_numpy()) for name in table}, columns=table.columns)
     body = text.to_csv(None, sep="\t", index=False, lineterminator="\n").encode()
     if path.suffix == ".gz":
         buffer = io.BytesIO()
@@ -84,8 +95,9 @@ def write_table(path: Path, table: pd.DataFrame) -> None:
     path.write_bytes(body)
 
 
-def _texts(column: pd.Series) -> pd.Series:
-    digits = DIGITS.get(column.dtype)
+def _texts(values: np.ndarray) -> np.ndarray:
+    """Floats as texts, in their shape; all else as it is."""
+    digits = DIGITS.get(values.dtype)
     if digits is None:
-        return column
-    return pd.Series(["" if np.isnan(v) else digits % v for v in column.to_numpy()], dtype=object)
+        return values
+    return np.array(["" if np.isnan(v) else digits % v for v in values.ravel()], object).reshape(values.shape)

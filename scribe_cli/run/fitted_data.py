@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ..core.axes import GENE
+from ..core.axes import DATASET, GENE
 from ..data.counts import CountData
 from ..errors import BadData, listed
 from ..io.stored import StoredFit
@@ -43,7 +43,7 @@ def read(
     if own.dataset_key is not None and own.source.origin("dataset_key") == "recipe" and own.dataset_key not in source.obs:
         console.notice(f'{source.path}: has no obs column "{own.dataset_key}", the dataset_key of the fit: one dataset')
         own = own.model_copy(update={"dataset_key": None})
-    counts = reading.checked(source, own, console)
+    counts = reading.checked(source, own, console, stored.coords.get(DATASET, ()) if stored.spec.by_dataset else ())
     if counts.pooled and list(counts.gene_names) != stored.coords[GENE]:
         raise BadData(
             f"{counts.source.path}: data.gene_coverage of the fit's recipe pools other genes here than in the fit; "

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import zipfile
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 
+from ..core.axes import Axes
 from ..errors import BadData, BadRecipe, InputMissing, UsageError
 from ..io import plain_zarr
+from ..io.schema import HIERARCHY, UNCONSTRAINED
 from .recipe import yaml12
 
 FORMS = ".npz, .yaml or .zarr"
@@ -43,6 +45,20 @@ def read(path: Path) -> dict[str, np.ndarray]:
         kind = "folder" if path.suffix == ".zarr" else "plain file"
         raise BadData(f"--params {path}: is no {kind}, as a {path.suffix} is; give one")
     return readers[path.suffix](path)
+
+
+def sizes(given: Mapping[str, np.ndarray], axes: Mapping[str, Axes]) -> dict[str, int]:
+    """{axis: its size} in arrays that have all the axes of their parameter. BadData (65) where two of them differ.
+
+    axes: {parameter: its axes in the model}. Arrays of other dimensions and names say nothing here.
+    """
+    found: dict[str, tuple[int, str]] = {}
+    for name in (n for n in given if n in axes and np.ndim(given[n]) == len(axes[n])):
+        for axis, size in zip(axes[name], np.shape(given[name]), strict=True):
+            known, of = found.setdefault(axis, (size, name))
+            if size != known:
+                raise BadData(f"parameters {of} and {name} have {known} and {size} {axis}s; give both the same number")
+    return {axis: size for axis, (size, _) in found.items()}
 
 
 @contextmanager
@@ -107,18 +123,18 @@ def _numbers(path: Path, name: str, value: object) -> np.ndarray:
 
 
 def _zarr(path: Path) -> dict[str, np.ndarray]:
-    """Arrays of a group; of the posterior.zarr of a fit, its MAP."""
+    """Arrays of a group; of the posterior.zarr of a fit, its MAP without the locations and scales of hierarchies."""
     import zarr
 
     plain_zarr.check(path)
     try:
         group = zarr.open_group(path, mode="r", use_consolidated=False)
         if "map" in group:
-            lifted = "_unconstrained"  # the same parameters in another coordinate; the rest are names along the axes
+            # besides, the same parameters in another coordinate, and names along the axes
             return {
                 n: np.asarray(a[...])
                 for n, a in group["map"].arrays()
-                if a.dtype.kind == "f" and not n.endswith(lifted)
+                if a.dtype.kind == "f" and a.attrs.get("kind") != HIERARCHY and not n.endswith(UNCONSTRAINED)
             }
         return {name: np.asarray(array[...]) for name, array in group.arrays()}
     except (OSError, ValueError, TypeError, KeyError, RuntimeError, zlib.error) as error:

@@ -20,8 +20,9 @@ from .recipe import yaml12
 from .terminal.console import Console
 
 if TYPE_CHECKING:  # these import jax, which the device settings must precede
-    from ..core.analysis.expected import Points
+    from ..core.analysis.points import Points
     from ..core.analysis.predictive import GeneTables
+    from .fitting.checking import Key
     from .predictive.counted import Counted
     from .redraw import Draws
 
@@ -31,10 +32,10 @@ OF_DATA = "acts on DATA, and none are given; leave it out"
 
 @dataclass(frozen=True)
 class Found:
-    """parts: {"" or dataset: tables of the genes `at` (places among those counted)}; cells: columns of the cells' table."""
+    """parts: {cells: tables of the genes `at` (places among those counted)}; cells: columns of the cells' table."""
 
     at: np.ndarray
-    parts: Mapping[str, GeneTables]
+    parts: Mapping[Key, GeneTables]
     cells: Mapping[str, np.ndarray]
 
     @property
@@ -63,14 +64,14 @@ def ppc(asked: PpcOptions, console: Console) -> None:
         counted = counts.of_data(stored, asked, console) if asked.data else counts.of_fit(stored)
         counted = counted.of_dataset(asked.dataset, ", ".join(map(str, asked.data or [stored.out])))
     with console.phase("draws"):
-        points = _points(stored, draws, numbers, asked.kind)
+        points = _points(stored, draws, numbers, asked)
     seed = stored.seed if asked.seed is None else asked.seed
     with console.phase("ppc"):
         found = _found(stored, counted, counted.points(points), asked.genes, seed, chosen.cores)
     summary = _summary(asked, stored, counted, found) | {"draws": points.n_draws, "seed": seed}
     _tell(asked.kind, found, console)
     with console.phase("write"):
-        _write(asked, counted, found, summary, console)
+        _write(asked, stored, counted, found, summary, console)
 
 
 def _check(asked: PpcOptions) -> None:
@@ -96,21 +97,24 @@ def _numbers(stored: StoredFit, draws: Draws, asked: PpcOptions) -> np.ndarray |
     return draws.spaced(asked.n or min(default, draws.held))
 
 
-def _points(stored: StoredFit, draws: Draws, numbers: np.ndarray | None, kind: str) -> Points:
-    """The fit's parameters at these draws, on all its genes and cells."""
-    from ..core.analysis import predictive
+def _points(stored: StoredFit, draws: Draws, numbers: np.ndarray | None, asked: PpcOptions) -> Points:
+    """The fit's parameters at these draws, on all its genes and cells. Labels guide the fit's own cells alone."""
+    from ..core.analysis.points import points_of
     from . import redraw
 
+    facts = draws.facts
+    if asked.data:
+        facts = replace(facts, arrays={name: v for name, v in facts.arrays.items() if name != "annotation"})
     if numbers is None:
-        thetas = {site: v[None] for site, v in redraw.point(stored, draws.shapes).items()}
+        thetas = {name: v[None] for name, v in redraw.point(stored).items()}
     else:
-        thetas = draws.thetas(numbers)
-    points = predictive.points_of(stored.spec, draws.facts, thetas)
-    return points.biological() if kind == BIOLOGICAL else points
+        thetas, _ = draws.lifted(numbers)
+    points = points_of(stored.spec, facts, thetas)
+    return points.biological() if asked.kind == BIOLOGICAL else points
 
 
 def _found(stored: StoredFit, counted: Counted, points: Points, genes, seed: int, threads: int) -> Found:
-    """The tables of the genes asked for, of the cells together and of each dataset, and the totals of the cells."""
+    """The tables of the genes asked for, of the cells together and in parts, and the totals of the cells."""
     from ..core.analysis import totals
     from .fitting import checking
 
@@ -118,7 +122,7 @@ def _found(stored: StoredFit, counted: Counted, points: Points, genes, seed: int
     groups = [replace(g, observed=g.observed.genes(at)) for g in counted.groups]
     parts = checking.gene_tables(stored.spec, points.genes(at), groups, seed, threads)
     whole = counted.whole
-    cells = totals.cell_table(stored.spec, points.cells(whole.cells), whole.observed.cell_total, seed)
+    cells = totals.cell_table(stored.spec, whole.points(points), whole.observed.cell_total, seed)
     return Found(at, parts, {"cell": counted.cell_names[whole.cells], **cells})
 
 
@@ -174,7 +178,9 @@ def _tell(kind: str, found: Found, console: Console) -> None:
     )
 
 
-def _write(asked: PpcOptions, counted: Counted, found: Found, summary: dict[str, Any], console: Console) -> None:
+def _write(
+    asked: PpcOptions, stored: StoredFit, counted: Counted, found: Found, summary: dict[str, Any], console: Console
+) -> None:
     import pandas as pd
 
     from ..io.tables import write_table
@@ -182,7 +188,8 @@ def _write(asked: PpcOptions, counted: Counted, found: Found, summary: dict[str,
     from .fitting.misfit import FAILS
 
     whole, gene_names = found.whole, np.asarray(counted.gene_names, object)[found.at]
-    tables = checking.tables(found.parts, gene_names, counted.labelled) | {"cell": found.cells}
+    axes = checking.labelled(stored.spec, counted.labelled)
+    tables = checking.tables(found.parts, gene_names, axes) | {"cell": found.cells}
     shown = _chosen(whole) if asked.genes is None else np.arange(len(found.at))
     if len(shown) > pictures.MOST:
         console.notice(f"histograms of the first {pictures.MOST} of {len(shown):,} genes are drawn; the tables hold all")

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from ..data import design
+from ..data import design, labels
 from ..data.counts import CountData
 from ..data.joined import joined
 from ..data.selection import Selection
@@ -27,9 +27,9 @@ def open_data(paths: Sequence[Path], layer: str | None, transpose: bool) -> Sour
             raise InputMissing(f"{path}: no such file or directory; give the count matrix to read")
         if inside := next((name for name in FIT.values() if (path / name).exists()), None):
             raise BadData(f"{path}: is the output of a fit; its counts are in {path / inside}, give that")
-    labels = stems(paths)
+    names = stems(paths)
     sources = [readers.open_source(path, layer, transpose) for path in paths]
-    return sources[0] if len(sources) == 1 else joined(sources, labels)
+    return sources[0] if len(sources) == 1 else joined(sources, names)
 
 
 def selection(config: Config) -> Selection:
@@ -42,10 +42,29 @@ def read(paths: Sequence[Path], config: Config, transpose: bool, console: Consol
     return checked(open_data(paths, config.data.layer, transpose), config, console)
 
 
-def checked(source: Source, config: Config, console: Console) -> CountData:
-    """Checked and selected counts; notices and warnings go to the console."""
+def checked(source: Source, config: Config, console: Console, fitted: Sequence[str] | None = None) -> CountData:
+    """Checked and selected counts; notices and warnings go to the console.
+
+    fitted: the datasets of a fit, of which the data's are some; None where they are the data's own.
+    """
     counts = CountData.build(source, selection(config))
+    counts = replace(counts, design=_design(counts, config, fitted))
     doubts = design.doubts(counts, config.dataset_key, config.data.library_size)
     counts = replace(counts, warnings=counts.warnings | doubts)
     console.tell(counts)
     return counts
+
+
+def _design(counts: CountData, config: Config, fitted: Sequence[str] | None) -> labels.Design:
+    if fitted is not None:
+        return labels.design_in(counts, tuple(fitted), config.dataset_key)
+    found = labels.design_of(
+        counts,
+        config.dataset_key,
+        config.n_components,
+        config.annotation_key,
+        config.annotation_min_cells,
+        config.annotation_component_order,
+    )
+    labels.refuse_one_dataset(found, config.resolve(), config.dataset_key)
+    return found

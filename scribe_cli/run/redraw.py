@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import jax
 import numpy as np
 from numpyro.distributions import Distribution
 
 from ..core.analysis import sampling
-from ..core.axes import CELL, GENE, SLOT
-from ..core.facts import Facts
+from ..core.analysis.pointwise import of_cells
+from ..core.axes import CELL, COMPONENT, DATASET, GENE, SLOT, Axes
+from ..core.facts import ARRAY_AXIS, Facts
 from ..core.inference import marginals, svi
-from ..core.inference.posterior import Posterior
-from ..core.model import program
+from ..core.inference.posterior import Posterior, lifted
+from ..core.model import derive, program
+from ..core.model.spec import ModelSpec
+from ..core.numerics.natural import Natural
 from ..errors import BadRecipe, UsageError
+from ..io.part import WHOLE, Part
 from ..io.schema import UNCONSTRAINED
 from ..io.stored import StoredFit
 from .recipe import yaml12
@@ -26,19 +30,25 @@ STREAM = 1  # of the replicates' seeds, beside what else the seed is for
 def facts(stored: StoredFit) -> Facts:
     """The facts that the fit had, of all its cells, one row each."""
     sizes = {axis: len(names) for axis, names in stored.coords.items()}
-    library = stored.group("constant_data")["library_size"]
-    return Facts(sizes, {"log_library": np.log(np.maximum(1.0, library))} if CELL in sizes else {})
+    constant = stored.group("constant_data")
+    arrays = {"log_library": np.log(np.maximum(1.0, constant["library_size"]))} if CELL in sizes else {}
+    arrays |= {name: np.asarray(v) for name, v in constant.items() if name in ARRAY_AXIS}
+    if not stored.spec.by_dataset:  # datasets are labels of results alone
+        sizes.pop(DATASET, None)
+        arrays.pop("dataset_of_cell", None)
+    return Facts(sizes, arrays)
 
 
 @dataclass(frozen=True)
 class Draws:
     """The draws of a stored posterior, by number. held: how many its fit made; the first of a guide are those.
 
-    guide: its parameters; chains: {site: (held, ...)}, n_chains of them one after the other. One of them is None.
+    guide: its parameters; chains: {parameter or piece: (held, rank-3 theta)}, n_chains of them one after the other. One of
+    them is None.
     """
 
+    spec: ModelSpec
     facts: Facts
-    shapes: Mapping[str, tuple[int, ...]]
     held: int
     seed: int
     guide: Mapping | None
@@ -49,17 +59,17 @@ class Draws:
     def of(cls, stored: StoredFit, seed: int | None = None) -> Draws:
         """seed: for other draws from a guide than its fit made."""
         known = facts(stored)
-        shapes = {name: site.shape for name, site in program.sites(stored.spec, known).items()}
         guide, chains, n_chains = stored.guide, None, 1
         if guide is None:
             lead = len(stored.sample_dims)
             lifted = stored.group("unconstrained_posterior")
             n_chains = len(next(iter(lifted.values())))
-            chains = {name: v.reshape(-1, *v.shape[lead:]) for name, v in lifted.items()}
+            axes = _lifted_axes(stored.spec, known)
+            chains = {n: _rank3(np.asarray(lifted[n + UNCONSTRAINED], float), a, lead) for n, a in axes.items()}
             held = len(next(iter(chains.values())))
         else:
             guide, held = guide["params"], yaml12.parse(stored.resolved, str(stored.out)).value["svi"]["n_samples"]
-        return cls(known, shapes, held, stored.seed if seed is None else seed, guide, chains, n_chains)
+        return cls(stored.spec, known, held, stored.seed if seed is None else seed, guide, chains, n_chains)
 
     def first(self, n: int) -> np.ndarray:
         """Numbers of n draws: of a guide the first n, of chains n evenly spaced."""
@@ -94,13 +104,12 @@ class Draws:
             )
         return n
 
-    def thetas(self, numbers: np.ndarray) -> dict[str, np.ndarray]:
-        """{site: (numbers, rank-3 shape)}."""
+    def lifted(self, numbers: np.ndarray) -> tuple[dict, dict]:
+        """({parameter: (numbers, rank-3 theta)}, the same of the hierarchies' pieces)."""
         if self.guide is not None:
-            found = svi.draw(self.guide, self.seed, numbers)
-        else:
-            found = {name: values[numbers] for name, values in self.chains.items()}
-        return {name: np.asarray(v, float).reshape(len(numbers), *self.shapes[name]) for name, v in found.items()}
+            return lifted(self.spec, self.facts, svi.draw(self.guide, self.seed, numbers), 1)
+        found = {name: values[numbers] for name, values in self.chains.items()}
+        return {p.name: found.pop(p.name) for p in self.spec.params}, found
 
 
 def posterior(stored: StoredFit, n: int, seed: int | None = None) -> Posterior:
@@ -110,47 +119,91 @@ def posterior(stored: StoredFit, n: int, seed: int | None = None) -> Posterior:
     store. Of chains they are n of the stored ones, evenly spaced; BadRecipe (78) for more than those.
     """
     draws = Draws.of(stored, seed)
+    thetas, pieces = draws.lifted(draws.first(n))
     return Posterior(
         spec=stored.spec,
         facts=draws.facts,
         sample_dims=("sample",),
-        draws=draws.thetas(draws.first(n)),
-        point=point(stored, draws.shapes),
+        draws=thetas,
+        point=point(stored),
         map_kind=stored.map_kind,
+        pieces=pieces,
         guide=stored.guide,
     )
 
 
-def point(stored: StoredFit, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, np.ndarray]:
-    """{site: rank-3 shape} of the MAP."""
-    at_map = {f"{p.name}{UNCONSTRAINED}": stored.lifted(p.name) for p in stored.spec.params}
-    return {name: values.reshape(shapes[name]) for name, values in at_map.items()}
+def point(stored: StoredFit) -> dict[str, np.ndarray]:
+    """{parameter: rank-3 theta} of the MAP."""
+    return {p.name: _rank3(stored.lifted(p.name), p.axes, 0)[0] for p in stored.spec.params}
 
 
-def distributions(stored: StoredFit, at: np.ndarray | None) -> dict[str, Distribution]:
-    """{sampled parameter: its law}, on the genes `at`; UsageError (2) of chains."""
-    guide, known = stored.guide, facts(stored)
+def _lifted_axes(spec: ModelSpec, known: Facts) -> dict[str, Axes]:
+    """{parameter or piece of a hierarchy: its axes}."""
+    pieces = {name: site.axes for name, site in program.sites(spec, known).items() if derive.is_piece(name)}
+    return {p.name: p.axes for p in spec.params} | pieces
+
+
+def _rank3(value: np.ndarray, axes: Axes, lead: int) -> np.ndarray:
+    """(draws, rank 3) of values with `lead` sample dims in front of their axes."""
+    shape = [1, 1, 1]
+    for axis, size in zip(axes, value.shape[lead:], strict=True):
+        shape[SLOT[axis]] = size
+    return value.reshape(-1, *shape)
+
+
+def distributions(stored: StoredFit, part: Part = WHOLE) -> dict[str, Distribution]:
+    """{name: law} of what the guide has a law of (marginals.of_mean_field), on a part; UsageError (2) of chains.
+
+    One component's weight has no law without the others': it is not there.
+    """
+    guide, spec = stored.guide, stored.spec
     if guide is None:
         raise UsageError(f"{stored.out}: chains are draws and no distribution; use get_posterior_samples")
-    genes = {} if at is None else {GENE: at}
-    params = {group: {n: _on(v, genes) for n, v in sites.items()} for group, sites in guide["params"].items()}
-    return marginals.of_mean_field(stored.spec, params, known.sizes | {axis: len(i) for axis, i in genes.items()})
+    known = facts(stored)
+    axes = {name: site.axes for name, site in program.sites(spec, known).items()}
+    weights = {f"{p.name}{UNCONSTRAINED}" for p in spec.params if p.support == "simplex"}
+    lost = weights if COMPONENT in part.picked else ()
+    sites = {group: {n: _law_of(v, axes[n], part, n in weights) for n, v in of_group.items() if n not in lost} for group, of_group in guide["params"].items()}
+    seen = {name: part.axes(a) for name, a in axes.items()}
+    return marginals.of_mean_field(spec, sites, seen, part.sizes(known.sizes))
 
 
-def counts(stored: StoredFit, n: int, at: np.ndarray | None, seed: int | None = None) -> np.ndarray:
-    """(n, cells, genes `at`) int32: replicate counts, each from a draw of the posterior."""
+def _law_of(value: np.ndarray, axes: Axes, part: Part, weights: bool) -> np.ndarray:
+    """A guide's array on the part; weights have their components behind the three slots."""
+    return np.moveaxis(part.rank3(np.moveaxis(value, -1, 0), axes), 0, -1) if weights else part.rank3(value, axes)
+
+
+def counts(stored: StoredFit, n: int, part: Part = WHOLE, seed: int | None = None) -> np.ndarray:
+    """(n, cells, genes) int32: replicate counts of a part, each from a draw of the posterior; of one component its own."""
     drawn = posterior(stored, n, seed)
-    sizes = drawn.facts.sizes if at is None else {**drawn.facts.sizes, GENE: len(at)}
-    seen, genes = Facts(sizes, drawn.facts.arrays), {} if at is None else {GENE: at}
-    at_draw = jax.jit(lambda thetas, facts: program.natural(drawn.spec, program.replay(drawn.spec, facts, thetas)))
-    replicates = np.empty((n, sizes[CELL], sizes[GENE]), np.int32)
-    seeds = np.random.default_rng([stored.seed if seed is None else seed, STREAM]).integers(1 << 32, size=n)
-    for i, seed in enumerate(seeds):
-        point = at_draw({site: values[i] for site, values in drawn.draws.items()}, drawn.facts)
-        point = jax.tree.map(lambda v: _on(v, genes), point)
-        for start, block in sampling.chunks(drawn.spec, point, seen, int(seed)):
+    at_draw = jax.jit(lambda thetas: program.natural(drawn.spec, program.from_thetas(drawn.spec, thetas)))
+    seen, seeds = _seen(drawn.facts, part), _seeds(stored.seed if seed is None else seed, n)
+    replicates = np.empty((n, seen.sizes[CELL], seen.sizes[GENE]), np.int32)
+    for i, of_draw in enumerate(seeds):
+        point = at_draw({name: values[i] for name, values in drawn.draws.items()})
+        for start, block in sampling.chunks(drawn.spec, _of_part(point, part), seen, of_draw):
             replicates[i, start : start + block.shape[0]] = block.toarray()
     return replicates
+
+
+def _seeds(seed: int, n: int) -> list[int]:
+    return np.random.default_rng([seed, STREAM]).integers(1 << 32, size=n).tolist()
+
+
+def _seen(known: Facts, part: Part) -> Facts:
+    """The facts on the part's genes and cells."""
+    cells = part.places(CELL, known.sizes[CELL])
+    sizes = {axis: 1 if axis == COMPONENT and axis in part.picked else n for axis, n in known.sizes.items()}
+    return Facts(sizes | {GENE: len(part.places(GENE, sizes[GENE]))}, known.arrays, known.weight).rows(cells, 1.0)
+
+
+def _of_part(point: Natural, part: Part) -> Natural:
+    """A point on the part's genes and cells, and of its component alone. Datasets stay: a cell is of one."""
+    places = {axis: np.atleast_1d(part.at[axis]) for axis in (GENE, COMPONENT) if axis in part.at}
+    core, log_nu, gate = jax.tree.map(lambda v: _on(v, places), (point.core, point.log_nu, point.logit_gate))
+    weights = None if COMPONENT in places else point.log_weights
+    found = replace(point, core=core, log_nu=log_nu, logit_gate=gate, log_weights=weights)
+    return of_cells(found, part.at[CELL]) if CELL in part.at else found
 
 
 def _on(value, at: Mapping[str, np.ndarray]):

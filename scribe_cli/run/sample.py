@@ -49,7 +49,7 @@ def _plan(stored: StoredFit, draws: Draws, n: int):
     numbers = draws.by_chain(n)
     per_chain = len(numbers[0])
     lead = {"sample": n} if draws.guide is not None else {"chain": len(numbers), "draw": per_chain}
-    values = sum(int(np.prod(shape)) for shape in draws.shapes.values())
+    values = sum(int(np.prod(squeezed(p.axes, draws.facts.sizes))) for p in stored.spec.params)
     asked_for = yaml12.parse(stored.resolved, str(stored.out)).value["output"]["unconstrained"]
     statistics = {name: v.reshape(-1)[np.asarray(numbers)] for name, v in stored.group("sample_stats").items()}
     return Drawn(
@@ -69,27 +69,23 @@ def _blocks(stored: StoredFit, draws: Draws, drawn, numbers: Sequence[Sequence[i
 
     from ..core.inference.posterior import squeeze
     from ..core.model import derive, program
-    from ..io.schema import UNCONSTRAINED
 
-    spec, known = stored.spec, draws.facts
+    spec = stored.spec
     kept = {row.name: row.axes for row in drawn.parameters}
 
-    def natural(thetas, facts):
-        found = derive.values(spec, program.replay(spec, facts, thetas))
+    def natural(thetas):
+        found = derive.values(spec, program.from_thetas(spec, thetas))
         return {name: found[name] for name in kept}
 
-    at_draws = jax.jit(jax.vmap(natural, (0, None)))
+    at_draws = jax.jit(jax.vmap(natural))
     size = drawn.block
     for chain, of_chain in enumerate(numbers):
         for start in range(0, len(of_chain), size):
             part = slice(start, min(start + size, len(of_chain)))
             n = part.stop - start
-            thetas = draws.thetas(np.pad(of_chain[part], (0, size - n), "edge"))
-            values = {name: squeeze(np.asarray(v)[:n], kept[name]) for name, v in at_draws(thetas, known).items()}
-            lifted = {
-                row.name: thetas[row.name + UNCONSTRAINED][:n].reshape(n, *squeezed(row.axes, known.sizes))
-                for row in drawn.lifted
-            }
+            thetas, _ = draws.lifted(np.pad(of_chain[part], (0, size - n), "edge"))
+            values = {name: squeeze(np.asarray(v)[:n], kept[name]) for name, v in at_draws(thetas).items()}
+            lifted = {row.name: squeeze(thetas[row.name][:n], row.axes) for row in drawn.lifted}
             yield (part,) if len(drawn.lead) == 1 else (chain, part), values, lifted
 
 

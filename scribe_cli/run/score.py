@@ -74,24 +74,16 @@ def _of_genes(counts: CountData, names: Sequence[str]) -> CountData:
 def at_map(stored, counts: CountData):
     """(counts, spec, natural, facts) of data at a stored fit's MAP, cells and genes matched by name."""
     from ..core.analysis.pointwise import of_cells
+    from ..core.axes import CELL, GENE
     from ..core.model import program
-    from ..core.model.supports import SUPPORTS
     from ..data.facts import facts_of
+    from . import redraw
 
     spec: ModelSpec = stored.spec
-    x = {p.name: SUPPORTS[p.support].to_log(_rank3(stored.lifted(p.name), p.axes)) for p in spec.params}
-    genes = fitted_data.places(stored.coords["gene"], counts.gene_names, "genes", counts)
+    genes = fitted_data.places(stored.coords[GENE], counts.gene_names, "genes", counts)
+    x = program.from_thetas(spec, redraw.point(stored))
     x = {name: v[..., genes] if v.shape[-1] > 1 else v for name, v in x.items()}
     natural = program.natural(spec, x)
     if spec.per_cell:
-        natural = of_cells(natural, fitted_data.places(stored.coords["cell"], counts.cell_names, "cells", counts))
+        natural = of_cells(natural, fitted_data.places(stored.coords[CELL], counts.cell_names, "cells", counts))
     return counts, spec, natural, facts_of(counts, spec)
-
-
-def _rank3(value: np.ndarray, axes) -> np.ndarray:
-    from ..core.axes import SLOT
-
-    shape = [1, 1, 1]
-    for axis, size in zip(axes, value.shape, strict=True):
-        shape[SLOT[axis]] = size
-    return value.reshape(shape)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -11,7 +11,7 @@ import pandas as pd
 from scipy.sparse import csr_array
 
 from .. import __version__
-from ..core.axes import CELL
+from ..core.axes import CELL, COMPONENT, DATASET
 from ..core.model.spec import ModelSpec
 from ..errors import BadRecipe, UsageError
 from ..io.staging import refuse_entry
@@ -29,17 +29,20 @@ if TYPE_CHECKING:  # both import jax, which the device settings must precede
 LIBRARY_SIZE = "library_size"
 # keys that a recipe may have for its fits, and that can do nothing here
 OF_A_FIT = ("svi", "mcmc", "vae", "guide", "engine", "inference_method", "output")
-# of cells in turn, where a recipe names datasets and no data do
-DATASETS = ("dataset_0", "dataset_1")
+N_DATASETS = 2  # where a recipe names datasets, and neither data nor parameters say how many
 
 
 @dataclass(frozen=True)
 class Frame:
-    """Where counts are drawn: obs and var with the names, and the facts that the priors need."""
+    """Where counts are drawn: obs and var with the names, the facts that the priors need, and the names of components
+
+    and datasets, {axis: labels}, of a model that has them.
+    """
 
     obs: pd.DataFrame
     var: pd.DataFrame
     facts: Facts
+    coords: Mapping[str, Sequence[str]]
 
 
 def simulate(asked: SimulateOptions, console: Console) -> None:
@@ -54,7 +57,7 @@ def simulate(asked: SimulateOptions, console: Console) -> None:
         console.notice(
             "the recipe's block data selects from a data file, and none is read without --like: it is not used"
         )
-    frame = _made(asked, config, spec) if asked.like is None else _like(asked, config, spec, console)
+    frame = _made(asked, config, spec, given) if asked.like is None else _like(asked, config, spec, console)
     if asked.like is None and LIBRARY_SIZE in frame.obs:
         console.notice(
             f"obs {LIBRARY_SIZE} holds the library sizes that capture was drawn with; a fit of these counts needs "
@@ -85,17 +88,33 @@ def _check(asked: SimulateOptions) -> None:
             )
 
 
-def _made(asked: SimulateOptions, config: Config, spec: ModelSpec) -> Frame:
+def _made(asked: SimulateOptions, config: Config, spec: ModelSpec, given: dict | None) -> Frame:
     """Cells and genes with generated names; the library sizes that a prior of capture is given, if it is drawn from."""
     from ..core import simulate as core
 
-    facts = core.without_data(spec, asked.cells, asked.genes)
+    datasets = [f"{DATASET}_{i}" for i in range(_n_datasets(asked, spec, given))]
+    coords = _coords(spec, [f"{COMPONENT}_{i}" for i in range(config.n_components)], datasets)
+    facts = core.without_data(spec, asked.cells, asked.genes, {axis: len(names) for axis, names in coords.items()})
     obs, var = (pd.DataFrame(index=_generated(*of)) for of in (("cell", asked.cells), ("gene", asked.genes)))
     if asked.params is None and "log_library" in facts.arrays:
         obs[LIBRARY_SIZE] = np.exp(facts.arrays["log_library"])
     if config.dataset_key is not None:
-        obs[config.dataset_key] = pd.Categorical.from_codes(np.arange(asked.cells) % len(DATASETS), DATASETS)
-    return Frame(obs, var, facts)
+        obs[config.dataset_key] = pd.Categorical.from_codes(np.arange(asked.cells) % len(datasets), datasets)
+    return Frame(obs, var, facts, coords)
+
+
+def _n_datasets(asked: SimulateOptions, spec: ModelSpec, given: dict | None) -> int:
+    """As many as the parameters given are of."""
+    from ..core.model import derive
+
+    if given is None or not spec.by_dataset:
+        return N_DATASETS
+    with params.of_file(asked.params):
+        return params.sizes(given, {row.name: row.axes for row in derive.reported(spec)}).get(DATASET, N_DATASETS)
+
+
+def _coords(spec: ModelSpec, components: Sequence[str], datasets: Sequence[str]) -> dict[str, Sequence[str]]:
+    return ({COMPONENT: components} if spec.mixed else {}) | ({DATASET: datasets} if spec.by_dataset else {})
 
 
 def _generated(kind: str, n: int) -> pd.Index:
@@ -113,7 +132,8 @@ def _like(asked: SimulateOptions, config: Config, spec: ModelSpec, console: Cons
     if config.dataset_key is not None:
         codes, labels = counts.labels(config.dataset_key)
         obs[config.dataset_key] = pd.Categorical.from_codes(codes, labels)
-    return Frame(obs, var, facts_of(counts, spec))
+    coords = _coords(spec, counts.design.components, counts.design.datasets)
+    return Frame(obs, var, facts_of(counts, spec), coords)
 
 
 def _simulation(asked: SimulateOptions, spec: ModelSpec, facts: Facts, given: dict | None, seed: int) -> Simulation:
@@ -131,9 +151,12 @@ def _write(asked: SimulateOptions, config: Config, frame: Frame, simulation: Sim
     from ..io.simulated import Simulated, Truth, write_simulated
 
     truth = [Truth(name, t.axes, np.asarray(t.value, float)) for name, t in simulation.truth().items()]
+    obs, component = frame.obs, simulation.components()
+    if component is not None:
+        obs = obs.assign(true_component=pd.Categorical.from_codes(component, list(frame.coords[COMPONENT])))
     counts = Layer(lambda: _told(simulation, console), sparse=True, dtype=np.int32)
     uns = {"simulation": _provenance(asked, config)}
-    write_simulated(asked.output, Simulated(frame.obs, frame.var, truth, counts, uns))
+    write_simulated(asked.output, Simulated(obs, frame.var, truth, counts, uns, frame.coords))
 
 
 def _told(simulation: Simulation, console: Console) -> Iterator[csr_array]:

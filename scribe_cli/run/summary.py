@@ -9,7 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..core.axes import CELL, COMPONENT, DATASET, GENE
-from ..io.schema import STATISTICS
+from ..errors import listed
+from ..io.part import WHOLE, Part
+from ..io.schema import HIERARCHY, STATISTICS
 from ..io.stored import StoredFit, open_fit
 from .options import SummaryOptions
 from .recipe import yaml12
@@ -28,11 +30,15 @@ MAP_KINDS = {
 
 @dataclass(frozen=True)
 class Elements:
-    """One parameter, element by element. labels: {axis: (n,) names} of its axes; statistics: {statistic: (n,)}."""
+    """One parameter, element by element. kind: sampled, derived or hierarchy; sizes: {axis: size}, the last axis running
+
+    fastest; labels: {axis: (n,) names}; statistics: {statistic: (n,)}.
+    """
 
     name: str
     support: str
-    sampled: bool
+    kind: str
+    sizes: dict[str, int]
     labels: dict[str, np.ndarray]
     statistics: dict[str, np.ndarray]
 
@@ -49,6 +55,13 @@ class Elements:
         low, high = self.statistics["q05"].astype(float), self.statistics["q95"].astype(float)
         return high / low if self.support.startswith("positive") else high - low
 
+    @property
+    def rows(self) -> np.ndarray:
+        """(components x datasets, genes or cells) positions of the elements."""
+        at = list(self.sizes).index(self.row_axis)
+        every = np.arange(len(self)).reshape(tuple(self.sizes.values()))
+        return np.moveaxis(every, at, -1).reshape(-1, self.sizes[self.row_axis])
+
     def label(self, axis: str, at: int) -> str:
         return str(self.labels[axis][at]) if axis in self.labels else ""
 
@@ -59,38 +72,35 @@ def summary(asked: SummaryOptions) -> list[Table]:
     Errors: 66 where there is no fit, 74 where it is of two runs, 65 for a gene that it has not.
     """
     stored = open_fit(asked.fit)
-    genes = None if asked.genes is None else stored.genes(asked.genes)
+    part = WHOLE if asked.genes is None else Part({GENE: stored.genes(asked.genes)})
     if asked.every_row:
-        return [every_row(stored, genes, asked.descriptive)]
-    parameters = list(elements(stored, genes, asked.descriptive))
+        return [every_row(stored, part, asked.descriptive)]
+    parameters = list(elements(stored, part, asked.descriptive))
     heading = _heading(stored)
-    if genes is not None:
+    if asked.genes is not None:
         return [heading, _rows("Gene parameters", parameters)]
     spreads = [t for axis in (GENE, CELL) for t in _digest(axis, [p for p in parameters if p.row_axis == axis])]
     return [heading, *_globals(parameters), *spreads]
 
 
-def every_row(stored: StoredFit, genes: np.ndarray | None = None, descriptive: bool = False) -> Table:
+def every_row(stored: StoredFit, part: Part = WHOLE, descriptive: bool = False) -> Table:
     """One row per element of every parameter; an axis that a parameter lacks is empty."""
-    rows = (row for p in elements(stored, genes, descriptive) for row in _all(p, LABELS, STATISTICS))
+    rows = (row for p in elements(stored, part, descriptive) for row in _all(p, LABELS, STATISTICS))
     return Table(("parameter", *LABELS, *STATISTICS), rows)
 
 
-def elements(stored: StoredFit, genes: np.ndarray | None, descriptive: bool) -> Iterator[Elements]:
-    """The reported parameters in order; with `genes`, positions of fitted ones, only what is a gene's."""
+def elements(stored: StoredFit, part: Part, descriptive: bool) -> Iterator[Elements]:
+    """The reported parameters in order, on the part; on some genes only what is a gene's."""
     for name in stored.names:
-        if genes is not None and GENE not in stored.axes(name):
+        if GENE in part.at and GENE not in stored.axes(name):
             continue
-        s = stored.summary(name)
-        coords = [np.asarray(stored.coords[a], object) for a in s.axes]
-        values = {k: s.statistics[k] for k in STATISTICS}
-        if genes is not None:
-            gene = s.axes.index(GENE)
-            coords[gene] = coords[gene][genes]
-            values = {k: v.take(genes, gene) for k, v in values.items()}
-        labels = dict(zip(s.axes, (g.ravel() for g in np.meshgrid(*coords, indexing="ij")), strict=True))
-        shown = stored.attributes(name)["descriptive_name"] if descriptive else name
-        yield Elements(shown, s.support, s.sampled, labels, {k: v.ravel() for k, v in values.items()})
+        s = stored.summary(name).on(part.labelled)
+        coords = {a: part.names(a, stored.coords) for a in s.axes}
+        labels = dict(zip(s.axes, (g.ravel() for g in np.meshgrid(*coords.values(), indexing="ij")), strict=True))
+        sizes, values = {a: len(n) for a, n in coords.items()}, {k: s.statistics[k].ravel() for k in STATISTICS}
+        about = stored.attributes(name)
+        shown = about["descriptive_name"] if descriptive else name
+        yield Elements(shown, s.support, about["kind"], sizes, labels, values)
 
 
 def _heading(stored: StoredFit) -> Table:
@@ -100,6 +110,7 @@ def _heading(stored: StoredFit) -> Table:
     rows = [
         ("model", f"{model}, parameterization {stored.spec.parameterization}"),
         ("data", f"{len(stored.coords[CELL]):,} cells x {len(stored.coords[GENE]):,} genes"),
+        *((f"{a}s", listed(stored.coords[a])) for a in (COMPONENT, DATASET) if a in stored.coords),
         ("method", f"{stored.method}, {stored.n_draws:,} draws stored; MAP: {MAP_KINDS[stored.map_kind]}"),
         ("converged", "yes" if metrics["converged"] else "no"),
         ("genes", _standing(stored)),
@@ -122,12 +133,12 @@ def _globals(parameters: Sequence[Elements]) -> list[Table]:
 
 
 def _digest(axis: str, parameters: Sequence[Elements]) -> list[Table]:
-    """The spread of the MAP over genes or cells, and the extremes of the sampled parameters: the rest follows them."""
+    """The spread of the MAP over genes or cells, and the extremes of what is no derived parameter: those follow the rest."""
     if not parameters:
         return []
     labels = _used(parameters, (COMPONENT, DATASET))
     spread = [row for p in parameters for row in _spread(p, labels)]
-    extremes = [row for p in parameters if p.sampled for row in _extremes(p, (*labels, axis))]
+    extremes = [row for p in parameters if p.kind != "derived" for row in _extremes(p, (*labels, axis))]
     kind, number = axis.capitalize(), len(set(parameters[0].labels[axis]))
     return [
         Table(("parameter", *labels, *SPREAD), spread, f"{kind} parameters, the MAP over {number:,} {axis}s"),
@@ -137,17 +148,16 @@ def _digest(axis: str, parameters: Sequence[Elements]) -> list[Table]:
 
 def _spread(p: Elements, labels: Sequence[str]) -> Iterator[tuple]:
     """A row for each component and dataset of a parameter."""
-    keys = list(zip(*(p.labels[a] for a in labels if a in p.labels), strict=True)) or [()] * len(p)
-    for key in dict.fromkeys(keys):
-        mine = np.flatnonzero([k == key for k in keys])
+    for mine in p.rows:
         quantiles = np.quantile(p.statistics["map"][mine], list(SPREAD.values()))
         yield (p.name, *(p.label(a, mine[0]) for a in labels), *quantiles)
 
 
 def _extremes(p: Elements, labels: Sequence[str]) -> Iterator[tuple]:
-    """The elements with the largest and smallest MAP, and those with the widest interval."""
+    """The elements with the largest and smallest MAP, and those with the widest interval; of a hierarchy the largest alone."""
     value = p.statistics["map"]
-    for extreme, order in (("largest", -value), ("smallest", value), ("uncertain", -p.width)):
+    orders = {"largest": -value} | ({} if p.kind == HIERARCHY else {"smallest": value, "uncertain": -p.width})
+    for extreme, order in orders.items():
         for i in np.argsort(order, kind="stable")[:EXTREMES]:
             yield (p.name, extreme, *_row(p, i, labels, SHOWN))
 

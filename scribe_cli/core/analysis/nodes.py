@@ -1,6 +1,7 @@
 """Capture of many cells replaced by few nodes: a quadrature of the empirical measure of log nu, draw by draw.
 
-A sum over cells of a function of log nu becomes a sum over nodes. Weights are positive and sum to 1.
+A sum over cells of a function of log nu becomes a sum over nodes, of each kind of cells its own. Weights are positive and sum
+to 1.
 """
 
 from __future__ import annotations
@@ -10,20 +11,43 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from .points import Points
+
 ENTRIES = 2**21  # of Lanczos vectors in memory at one time
 
 
 @dataclass(frozen=True)
 class Nodes:
-    """x, weight: (draws, nodes); x is log nu. Nodes without cells have weight 0."""
+    """x, weight: (draws, nodes); x is log nu. Nodes without cells have weight 0. kind: (nodes,) of cells."""
 
     x: np.ndarray
     weight: np.ndarray
+    kind: np.ndarray
+
+    @classmethod
+    def of(cls, x: np.ndarray, weight: np.ndarray) -> Nodes:
+        """Of cells of one kind."""
+        return cls(x, weight, np.zeros(x.shape[1], int))
 
     @classmethod
     def none(cls, n_draws: int) -> Nodes:
         """Every molecule counted: one node at log nu = 0."""
-        return cls(np.zeros((n_draws, 1)), np.ones((n_draws, 1)))
+        return cls.of(np.zeros((n_draws, 1)), np.ones((n_draws, 1)))
+
+    def of_kind(self, kind: int) -> Nodes:
+        """Those of one kind of cells."""
+        mine = self.kind == kind
+        return Nodes(self.x[:, mine], self.weight[:, mine], self.kind[mine])
+
+
+def by_kind(points: Points, rule: Callable[[Points], Nodes]) -> Nodes:
+    """A rule on the cells of each kind, weighted by its share of the cells."""
+    x, weight, kind = [], [], []
+    for k in points.kinds:
+        nodes = rule(points.of_kind(k))
+        x, weight = [*x, nodes.x], [*weight, points.share(k) * nodes.weight]
+        kind.append(np.full(nodes.x.shape[1], k))
+    return Nodes(np.concatenate(x, 1), np.concatenate(weight, 1), np.concatenate(kind))
 
 
 def gauss(log_nu: np.ndarray, n_nodes: int) -> Nodes:
@@ -50,7 +74,7 @@ def _by_blocks(log_nu: np.ndarray, n: int, rule: Callable) -> Nodes:
         scale = np.maximum(np.abs(s - centre).max(1, keepdims=True), np.finfo(float).tiny)
         x, weight = rule((s - centre) / scale)
         parts.append((centre + scale * x, weight))
-    return Nodes(*(np.concatenate(v) for v in zip(*parts, strict=True)))
+    return Nodes.of(*(np.concatenate(v) for v in zip(*parts, strict=True)))
 
 
 def _lanczos(s: np.ndarray, steps: int) -> tuple[np.ndarray, np.ndarray]:

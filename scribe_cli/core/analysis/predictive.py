@@ -11,15 +11,12 @@ import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-import jax
 import numpy as np
 
-from ..facts import Facts
-from ..model import program
 from ..model.spec import ModelSpec
 from ..numerics import kernels
 from . import grid, maxima, replicates, tabulate
-from .expected import Points
+from .points import Points
 from .replicates import Replicates
 from .tabulate import Part
 
@@ -76,18 +73,6 @@ class GeneTables:
     genes: dict[str, np.ndarray]
     histogram: dict[str, np.ndarray]
     p: np.ndarray
-
-
-def points_of(spec: ModelSpec, facts: Facts, draws: dict) -> Points:
-    """Natural coordinates of draws of the sites, {site: (draws, rank-3 shape)}; facts: of all cells, a row each."""
-
-    def natural(thetas, facts):
-        return program.natural(spec, program.replay(spec, facts, thetas))
-
-    n = jax.jit(jax.vmap(natural, (0, None)))(draws, facts)
-    core = {k: np.asarray(v)[:, 0, 0] for k, v in n.core.items()}
-    gate = None if n.logit_gate is None else np.asarray(n.logit_gate)[:, 0, 0]
-    return Points(core, gate, None if n.log_nu is None else np.asarray(n.log_nu)[:, 0, :, 0])
 
 
 def gene_tables(spec: ModelSpec, points: Points, observed: Observed, seed: int, threads: int = 1) -> GeneTables:

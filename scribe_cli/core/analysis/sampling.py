@@ -1,4 +1,4 @@
-"""Counts of whole cells, sparse, at one point of a model.
+"""Counts of whole cells, sparse, at one point of a model: of a mixture each cell of a component of its own.
 
 An entry is zero or not by its exact probability; a count above zero comes from its distribution function, tabulated
 as far as needed, so that the cost follows the counts. Entries that are hardly ever zero are drawn by the kernel.
@@ -18,17 +18,22 @@ from scipy.sparse import csr_array, vstack
 from scipy.special import expit, gammaln
 
 from ...errors import NumericalError
-from ..axes import CELL, GENE
+from ..axes import CELL, DATASET, GENE
 from ..facts import Facts
 from ..model.spec import ModelSpec
 from ..numerics import kernels
 from ..numerics.natural import Natural
+from . import laws
 from .pointwise import of_cells
 
 BLOCK = 128  # cells with a stream of random numbers of their own; to change it is to change every draw
 BATCH = 8192  # entries that the kernel draws in one compiled call
 SELDOM_ZERO = -7.0  # log P(0) below which the kernel draws
 REST = 1e-12  # mass of the far tail that is left out
+# where each sum starts from 0 again: counts of the first, and the mean from which the kernel draws
+FIRST, FAR = 16, 4096.0
+ENTRIES = 2**22  # of entries x counts in memory at one time
+COMPONENTS = 1  # a stream of random numbers
 
 
 def chunks(
@@ -44,30 +49,70 @@ def chunks(
         yield start, vstack([_block(spec, natural, facts, seed, a) for a in range(start, stop, BLOCK)], format="csr")
 
 
+def components(spec: ModelSpec, natural: Natural, facts: Facts, seed: int) -> np.ndarray | None:
+    """(cells,) the component that each cell is drawn from with this seed; None of a model that is no mixture."""
+    if natural.log_weights is None:
+        return None
+    n_cells = facts.sizes[CELL]
+    of_blocks = [_components(spec, natural, facts, _rows(facts, a), seed, a) for a in range(0, n_cells, BLOCK)]
+    return np.concatenate(of_blocks)[:n_cells]
+
+
+def _rows(facts: Facts, first: int) -> np.ndarray:
+    """Of a block, as long as any other: the last cell stands for those that are not there."""
+    return np.minimum(np.arange(first, first + BLOCK), facts.sizes[CELL] - 1)
+
+
+def _components(spec: ModelSpec, natural: Natural, facts: Facts, rows: np.ndarray, seed: int, first: int) -> np.ndarray:
+    """(cells,) of a block, from a stream of random numbers that nothing else draws from."""
+    here = facts.rows(rows, 1.0)
+    log_weights = np.asarray(of_cells(natural, rows).at_cells(kernels.load(spec.kernel), here)[2])
+    below = np.cumsum(np.exp(log_weights[:-1, :, 0]), 0)
+    return (np.random.default_rng([seed, first, COMPONENTS]).random(len(rows)) >= below).sum(0)
+
+
+def of_components(natural: Natural, facts: Facts, component: np.ndarray) -> Natural:
+    """The point of cells whose components are known, (cells,), with a row for each cell where anything varies."""
+    dataset = np.asarray(facts.arrays["dataset_of_cell"]) if natural.row == DATASET else 0
+
+    def gather(v):
+        if v is None or v.shape[:2] == (1, 1):
+            return v
+        by_row = np.arange(len(component)) if natural.row == CELL else dataset
+        return np.asarray(v)[component if v.shape[0] > 1 else 0, by_row if v.shape[1] > 1 else 0].reshape(1, -1, v.shape[2])
+
+    core = {name: gather(v) for name, v in natural.core.items()}
+    return Natural(core, natural.log_nu, gather(natural.logit_gate), row=CELL)
+
+
 def _block(spec: ModelSpec, natural: Natural, facts: Facts, seed: int, first: int) -> csr_array:
     """Cells first to first + BLOCK, as far as there are any."""
-    n = min(BLOCK, facts.sizes[CELL] - first)
-    rows = np.minimum(np.arange(first, first + BLOCK), facts.sizes[CELL] - 1)
-    kernel = kernels.load(spec.kernel)
-    found = _law(kernel, of_cells(natural, rows), facts.rows(rows, 1.0))
-    core, gate, law = jax.tree.map(lambda v: np.asarray(v)[0], found)
+    n, rows = min(BLOCK, facts.sizes[CELL] - first), _rows(facts, first)
+    kernel, here, there = kernels.load(spec.kernel), of_cells(natural, rows), facts.rows(rows, 1.0)
+    if natural.log_weights is not None:
+        here = of_components(here, there, _components(spec, natural, facts, rows, seed, first))
+    core, gate, law = jax.tree.map(lambda v: np.asarray(v)[0], _law(kernel, here, there))
     rng = np.random.default_rng([seed, first])
-    often = law.zero > SELDOM_ZERO
+    often = (law.zero > SELDOM_ZERO) & ((law.mean < FAR) | (law.core is None))
     chance = np.where(often, -np.expm1(law.zero), 1.0) * (1.0 if gate is None else expit(-gate))
     cell, gene = np.nonzero((rng.random(chance.shape) < chance)[:n])
     counts = np.zeros(len(cell))
     often = often[cell, gene]
-    counts[often] = _above_zero(_entries(law, cell[often], gene[often]), rng)
+    counts[often] = _above_zero(kernel, _entries(law, cell[often], gene[often]), rng)
     key = jax.random.fold_in(jax.random.PRNGKey(seed), first)
     counts[~often] = _by_kernel(kernel, _entries(core, cell[~often], gene[~often]), int((~often).sum()), key)
     return _sparse(cell, gene, counts, (n, facts.sizes[GENE]))
 
 
 class Law(NamedTuple):
-    """log P(u) = zero + u slope + sum of signs log (a)_u - log u!, and the mean, of entries."""
+    """log P(0) and the mean of entries, and what P(u) is made of: the kernel's coordinates, or
+
+    log P(u) = zero + u slope + sum of signs log (a)_u - log u!.
+    """
 
     zero: Any
     mean: Any
+    core: dict | None
     slope: Any
     signs: list
     log_a: list
@@ -76,11 +121,14 @@ class Law(NamedTuple):
 @functools.partial(jax.jit, static_argnums=0)
 def _law(kernel, natural: Natural, facts: Facts):
     """(core coordinates, logit gate, Law), (1, cells, genes) each, 1 where they do not vary."""
-    core, gate = natural.at_cells(kernel, facts)
-    slope, rising = kernel.rising(core)
+    core, gate, _ = natural.at_cells(kernel, facts)
     shape = (1, facts.sizes[CELL], facts.sizes[GENE])
     zero, mean = (jnp.broadcast_to(v, shape) for v in (kernel.log_prob_zero(core), kernel.mean(core)))
-    return core, gate, Law(zero, mean, slope, [jnp.full((1, 1, 1), s) for s, _ in rising], [a for _, a in rising])
+    rising = kernel.rising(core)
+    if rising is None:
+        return core, gate, Law(zero, mean, core, None, [], [])
+    slope, terms = rising
+    return core, gate, Law(zero, mean, None, slope, [jnp.full((1, 1, 1), s) for s, _ in terms], [a for _, a in terms])
 
 
 def _entries(tree, cell: np.ndarray, gene: np.ndarray):
@@ -88,31 +136,45 @@ def _entries(tree, cell: np.ndarray, gene: np.ndarray):
     return jax.tree.map(lambda v: v[cell if len(v) > 1 else 0, gene if v.shape[1] > 1 else 0].reshape(-1), tree)
 
 
-def _above_zero(law: Law, rng: np.random.Generator) -> np.ndarray:
-    """A count of at least 1 for every entry, by inversion: the pmf is summed over 1, 2, 3-4, 5-8, ... in turn."""
+def _above_zero(kernel, law: Law, rng: np.random.Generator) -> np.ndarray:
+    """A count of at least 1 for every entry, by inversion: the pmf is summed over 1, 2, 3-4, 5-8, ... in turn.
+
+    Where each sum starts from 0 again (laws.py) the first is over more counts.
+    """
     left = rng.random(len(law.zero)) * -np.expm1(law.zero)
     counts = np.ones(len(left))
     active = np.arange(len(left))
-    first, last = 1, 1
+    first, last = 1, 1 if law.core is None else FIRST
     while len(active):
-        u = np.arange(first, last + 1.0)
-        mass = np.cumsum(np.exp(_log_pmf(_some(law, active), u)), 1)
-        # a tail that holds nothing more can only have been missed by rounding
-        done = (left[active] < mass[:, -1]) | ((mass[:, -1] < REST) & (law.mean[active] < first))
-        inside = (left[active, None] >= mass).sum(1)
-        counts[active[done]] = first + np.minimum(inside[done], len(u) - 1)
-        left[active] -= mass[:, -1]
+        step = max(1, ENTRIES // last)
+        done = np.concatenate([
+            _found(kernel, law, active[a : a + step], left, counts, first, last) for a in range(0, len(active), step)
+        ])  # fmt: skip
         active = active[~done]
         first, last = last + 1, 2 * last
     return counts
+
+
+def _found(kernel, law: Law, active: np.ndarray, left: np.ndarray, counts: np.ndarray, first: int, last: int) -> np.ndarray:
+    """(active,) whether its count was found among first..last, and put; else that much mass is taken off what is left."""
+    mass = np.cumsum(np.exp(_log_pmf(kernel, _some(law, active), first, last)), 1)
+    # a tail that holds nothing more can only have been missed by rounding
+    done = (left[active] < mass[:, -1]) | (~(mass[:, -1] >= REST) & (law.mean[active] < first))
+    inside = (left[active, None] >= mass).sum(1)
+    counts[active[done]] = first + np.minimum(inside[done], last - first)
+    left[active] -= mass[:, -1]
+    return done
 
 
 def _some(law: Law, index: np.ndarray) -> Law:
     return jax.tree.map(lambda v: v[index, None] if len(v) > 1 else v[:, None], law)
 
 
-def _log_pmf(law: Law, u: np.ndarray) -> np.ndarray:
-    """(entries, counts) from values of one column, for u >= 1."""
+def _log_pmf(kernel, law: Law, first: int, last: int) -> np.ndarray:
+    """(entries, counts from first to last) from values of one column, for first >= 1."""
+    if law.core is not None:
+        return laws.log_pmf(kernel, law.core, law.zero, last)[first:, :, 0].T
+    u = np.arange(first, last + 1.0)
     total = law.zero + u * law.slope - gammaln(u + 1)
     for sign, log_a in zip(law.signs, law.log_a, strict=True):
         total = total + sign * (gammaln(np.exp(log_a) + u) - gammaln(np.exp(log_a)))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import jax
 import jax.numpy as jnp
@@ -11,8 +13,8 @@ import numpy as np
 from ..model.spec import ModelSpec
 from ..numerics import kernels
 from . import expected, replicates
-from .expected import Points
 from .nodes import Nodes
+from .points import Points
 
 CELLS = 2  # a stream of random numbers
 REPLICATES = 1000  # at least so many, however few the draws
@@ -24,36 +26,97 @@ SAME = 1e-6  # relative difference of two indices of dispersion
 def cell_table(spec: ModelSpec, points: Points, cell_total: np.ndarray, seed: int) -> dict[str, np.ndarray]:
     """{total_obs, total_q05, total_q95, total_p}: (cells,) each.
 
-    A total is a draw from the NB of its mean and variance, its very law where genes share p. Where they do not, genes
-    with much of the variance are drawn by themselves, and the NB is of the others. Given the parameters, the mean is
-    linear in the capture nu and the variance is a nu + b nu^2, whatever mixture of Poissons the kernel is, gate
-    included: two values of nu give all cells.
+    Given its component a total is a draw from the NB of its mean and variance, its very law where genes of an NB share p.
+    Where they do not, genes with much of the variance are drawn by themselves, and the NB is of the others.
     """
-    kernel, n_draws = kernels.load(spec.kernel), points.n_draws
-    weight = np.ones((n_draws, 1))
-    at = [expected.moments(kernel, points, Nodes(x * weight, weight)) for x in (0.0, -np.log(2))]
-    heavy = _heavy(at[0])
-    rest = np.setdiff1d(np.arange(at[0].mean.shape[1]), heavy)
-    mean, whole, half = (v[:, rest].sum(1) for v in (at[0].mean, at[0].within, at[1].within))
-    linear, square = 4 * half - whole, 2 * whole - 4 * half
-    per_draw = -(-REPLICATES // n_draws)
+    kernel = kernels.load(spec.kernel)
+    law = _totals(kernel, points)
+    per_draw = -(-REPLICATES // points.n_draws)
     obs = cell_total.astype(float)
     low, high, p = np.zeros((3, len(obs)))
-    step = min(len(obs), max(1, ENTRIES // (per_draw * n_draws)))
+    step = min(len(obs), max(1, ENTRIES // (per_draw * points.n_draws)))
     for start in range(0, len(obs), step):
-        index = np.minimum(np.arange(start, start + step), len(obs) - 1)
-        log_nu = np.zeros((n_draws, step)) if points.log_nu is None else points.log_nu[:, index]
-        nu = np.exp(log_nu)
-        variance = linear[:, None] * nu + square[:, None] * nu**2
-        drawn = _negative_binomial(np.random.default_rng([seed, CELLS, start]), mean[:, None] * nu, variance, per_draw)
-        for gene in heavy:
-            key = jax.random.fold_in(jax.random.fold_in(jax.random.PRNGKey(seed), start), int(gene))
-            drawn += _counts(kernel, key, points.genes(np.array([gene])), log_nu, per_draw)
+        some = points.cells(np.minimum(np.arange(start, start + step), len(obs) - 1))
+        drawn = _drawn_totals(kernel, law, some, step, per_draw, seed, start)
         n = min(step, len(obs) - start)
         found, cells = drawn[:n], slice(start, start + n)
         low[cells], high[cells] = replicates.interval(found)
         p[cells] = replicates.mid_p(found, obs[cells])
     return {"total_obs": obs, "total_q05": low, "total_q95": high, "total_p": p}
+
+
+@dataclass(frozen=True)
+class _Totals:
+    """Of cells without capture: the mean of the total, and its variance nu linear + nu^2 square at capture nu, whatever
+
+    mixture of Poissons the kernel is, gate included: (components, kinds of cells, draws) each, without the genes `heavy`.
+    """
+
+    mean: np.ndarray
+    linear: np.ndarray
+    square: np.ndarray
+    heavy: np.ndarray
+
+
+def _totals(kernel, points: Points) -> _Totals:
+    """Two values of nu give all cells."""
+    heavy = np.unique(np.concatenate([_heavy(_moments(kernel, one, 0.0)) for one in points.singles()]))
+    rest = np.setdiff1d(np.arange(points.n_genes), heavy)
+    found = [_sums(kernel, one, rest) for one in points.singles()]
+    mean, whole, half = (_by_kind(v, points) for v in zip(*found, strict=True))
+    return _Totals(mean, 4 * half - whole, 2 * whole - 4 * half, heavy)
+
+
+def _sums(kernel, one: Points, genes: np.ndarray) -> list[np.ndarray]:
+    """Over these genes (draws,): the mean, the variance, and the variance at a capture of a half."""
+    whole, half = _moments(kernel, one, 0.0), _moments(kernel, one, -np.log(2))
+    return [v[:, genes].sum(1) for v in (whole.mean, whole.within, half.within)]
+
+
+def _moments(kernel, one: Points, log_nu: float) -> expected.Moments:
+    unit = np.ones((one.n_draws, 1))
+    return expected.moments(kernel, one, Nodes.of(log_nu * unit, unit))
+
+
+def _by_kind(of_singles: Sequence[np.ndarray], points: Points) -> np.ndarray:
+    """(components, kinds, draws) of (draws,) in the order of Points.singles; 0 for kinds without cells."""
+    out = np.zeros((points.n_components, points.kinds[-1] + 1, points.n_draws))
+    out[:, points.kinds] = np.reshape(of_singles, (len(points.kinds), -1, points.n_draws)).swapaxes(0, 1)
+    return out
+
+
+def _drawn_totals(kernel, law: _Totals, points: Points, n_cells: int, per_draw: int, seed: int, start: int) -> np.ndarray:
+    """(cells, replicates) totals of these cells."""
+    rng = np.random.default_rng([seed, CELLS, start])
+    log_nu = np.zeros((points.n_draws, n_cells)) if points.log_nu is None else points.log_nu
+    which = _components(rng, points, (per_draw, *log_nu.shape))
+    nu = np.exp(log_nu)
+    mean, linear, square = (_of_cells(v[..., None], which, points)[..., 0] for v in (law.mean, law.linear, law.square))
+    drawn = _negative_binomial(rng, mean * nu, linear * nu + square * nu**2, per_draw)
+    for gene in law.heavy:
+        key = jax.random.fold_in(jax.random.fold_in(jax.random.PRNGKey(seed), start), int(gene))
+        drawn += _counts(kernel, key, points.genes(np.array([gene])), which, log_nu, per_draw)
+    return drawn
+
+
+def _components(rng, points: Points, shape: tuple[int, ...]) -> np.ndarray | int:
+    """Which component each replicate of each cell is of, (per_draw, draws, cells)."""
+    if points.log_weights is None:
+        return 0
+    below = np.cumsum(np.exp(points.log_weights), 1)[:, :-1]
+    if points.kind_of_cell is not None and below.shape[2] > 1:
+        below = below[:, :, points.kind_of_cell]
+    uniform = rng.random(shape)
+    return sum((uniform > below[None, :, k]).astype(np.int8) for k in range(below.shape[1]))
+
+
+def _of_cells(v: np.ndarray, which: np.ndarray | int, points: Points) -> np.ndarray:
+    """(per_draw or 1, draws, cells or 1, last) of (components or 1, kinds or 1, draws, last)."""
+    kind = 0 if v.shape[1] == 1 or points.kind_of_cell is None else points.kind_of_cell
+    component = 0 if v.shape[0] == 1 else which
+    draw = np.arange(v.shape[2])[:, None]
+    found = v[component, kind, draw]
+    return found if found.ndim == 4 else found[None]
 
 
 def _heavy(moments: expected.Moments) -> np.ndarray:
@@ -67,27 +130,33 @@ def _heavy(moments: expected.Moments) -> np.ndarray:
     return np.flatnonzero(share.mean(0) > HEAVY)
 
 
-def _negative_binomial(rng, mean, variance, per_draw):
-    """(cells, replicates) from mean and variance (draws, cells); 0 where the mean is."""
+def _negative_binomial(rng, mean, variance, per_draw: int) -> np.ndarray:
+    """(cells, replicates) from mean and variance (per_draw or 1, draws, cells); 0 where the mean is."""
     excess = np.maximum(variance - mean, 1e-9 * mean)  # rounding may leave a Poisson below its variance
     some = mean > 0
     shape = mean**2 / np.where(some, excess, 1.0)
-    rate = rng.gamma(shape, size=(per_draw, *mean.shape)) * np.where(some, excess / np.where(some, mean, 1.0), 0.0)
-    return np.ascontiguousarray(rng.poisson(rate).reshape(-1, mean.shape[1]).T)
+    scale = np.where(some, excess / np.where(some, mean, 1.0), 0.0)
+    rate = rng.gamma(shape, size=(per_draw, *mean.shape[1:])) * scale
+    return np.ascontiguousarray(rng.poisson(rate).reshape(-1, mean.shape[-1]).T)
 
 
-def _counts(kernel, key, gene: Points, log_nu, per_draw: int) -> np.ndarray:
+def _counts(kernel, key, gene: Points, which, log_nu: np.ndarray, per_draw: int) -> np.ndarray:
     """(cells, replicates) of one gene."""
-    gate = np.full((gene.n_draws, 1), -np.inf) if gene.logit_gate is None else gene.logit_gate
-    drawn = np.asarray(_drawn(kernel, per_draw, key, gene.core, gate, log_nu))
+
+    def of_cells(v):
+        return _of_cells(v.transpose(1, 2, 0, 3), which, gene)[..., 0]
+
+    core = {name: of_cells(v) for name, v in gene.core.items()}
+    gate = np.full((1, gene.n_draws, 1), -np.inf) if gene.logit_gate is None else of_cells(gene.logit_gate)
+    drawn = np.asarray(_drawn(kernel, per_draw, key, core, gate, log_nu))
     return drawn.reshape(-1, log_nu.shape[1]).T.astype(np.int64)
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1))
 def _drawn(kernel, per_draw: int, key, core, logit_gate, log_nu):
-    """(per_draw, draws, cells); core: (draws, 1) each."""
+    """(per_draw, draws, cells); core, logit_gate: (per_draw or 1, draws, cells or 1) each."""
     count_key, gate_key = jax.random.split(key)
-    n = kernel.thin({name: v[None] for name, v in core.items()}, log_nu[None])
+    n = kernel.thin(core, log_nu[None])
     shape = (per_draw, *log_nu.shape)
-    kept = jax.random.uniform(gate_key, shape) >= jax.nn.sigmoid(logit_gate)[None]
+    kept = jax.random.uniform(gate_key, shape) >= jax.nn.sigmoid(logit_gate)
     return jnp.where(kept, kernel.sample(count_key, n, shape), 0.0)

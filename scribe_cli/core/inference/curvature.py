@@ -18,9 +18,9 @@ def negative_diagonal(problem: Problem):
     """f(thetas, facts, stats) -> {site: diagonal of the negative Hessian}, one product per site.
 
     The product with a vector of ones on a site is its diagonal, since given the rest no two genes and no two
-    cells meet (ENGINE.md 9).
+    cells meet (ENGINE.md 9), nor two components whose cells are known. Mixing weights do meet: theirs is a row's sum.
     """
-    gradient = jax.grad(problem.log_joint)
+    gradient = jax.grad(problem.complete_joint)
 
     def diagonal(thetas, facts, stats):
         at = functools.partial(gradient, facts=facts, stats=stats)

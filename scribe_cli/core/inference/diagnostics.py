@@ -217,7 +217,7 @@ def prior_ratio(posterior: Posterior) -> dict[str, np.ndarray]:
     variance = prior_variance(spec, posterior.facts, names)
     found = {}
     for name in names:
-        axes, draws = spec[name].axes, posterior.draws[_site(name)]
+        axes, draws = spec[name].axes, posterior.draws[name]
         ratio = draws.std(dims, ddof=1) / np.sqrt(variance[name])
         found[name] = ratio.reshape(squeezed(axes, posterior.facts.sizes))
     return found

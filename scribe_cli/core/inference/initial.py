@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import jax.numpy as jnp
 import numpy as np
 
-from ..axes import CELL
+from ..axes import CELL, COMPONENT, shape3
 from ..facts import Facts
-from ..model import derive
+from ..model import derive, priors
 from ..model.capture import COORDINATES
 from ..model.priors import library_size
 from ..model.program import Context
@@ -20,27 +20,114 @@ from . import mode
 from .problem import Problem
 
 GATE_START = -2.0  # logit; the location of its default prior
+OMEGA_START = -5.0  # log omega, likewise
+SWITCHING_START = 3.0  # log k_off, likewise
 LARGEST_LOG_NU = -0.05  # of a start: capture is below one
 ODDS_RANGE = (1e-4, 1e4)  # of the pooled odds phi, where the moments say nothing
+PSEUDO_COUNT = 5.0  # counts of its share in the whole that a part of the cells is given, so that rare genes start alike
+SPREAD = 0.5  # between components in the coordinate of a parameter, where their means are one
 
 
-def moments(spec: ModelSpec, facts: Facts, totals: dict) -> dict:
-    """{site: theta} near the data.
+@dataclass(frozen=True)
+class Totals:
+    """What starts are made of. gene, pairs: (genes,) sums of u and of u(u-1); row: (rows,) a cell's counts;
 
-    totals: gene (genes,) sums of counts; pairs (genes,) sums of u(u-1); row (rows,) sums of counts of a cell.
+    by_dataset: (datasets, genes) sums of u; by_component: (components, genes) the same of cells weighed by
+    `responsibilities` (components, rows).
+    """
+
+    gene: np.ndarray
+    pairs: np.ndarray
+    row: np.ndarray
+    by_dataset: np.ndarray | None = None
+    by_component: np.ndarray | None = None
+    responsibilities: np.ndarray | None = None
+
+
+def moments(spec: ModelSpec, facts: Facts, totals: Totals) -> dict:
+    """{site: value} near the data.
+
     E[u(u-1)] = mu^2 nu^2 (1 + 1/r) with r = mu phi gives the odds phi pooled over genes.
     """
-    nu = _capture(spec, facts, np.asarray(totals["row"], float))
+    nu = _capture(spec, facts, np.asarray(totals.row, float))
     weight = np.broadcast_to(np.asarray(facts.weight, float), nu.shape)
-    mu = (totals["gene"] + 0.5) / (weight * nu).sum()
-    excess = (totals["pairs"].sum() / (weight * nu**2).sum() - (mu**2).sum()) / mu.sum()
+    mu = (totals.gene + 0.5) / (weight * nu).sum()
+    excess = (totals.pairs.sum() / (weight * nu**2).sum() - (mu**2).sum()) / mu.sum()
     log_phi = float(np.log(np.clip(1.0 / max(excess, 1e-300), *ODDS_RANGE)))
-    core = {"log_r": np.log(mu)[None, None] + log_phi, "logit_p": np.full((1, 1, 1), -log_phi)}
-    x = {name: formula(core) for name, (_, formula) in derive.REPORTED[spec.kernel].items()}
-    x["gate"] = np.full((1, 1, len(mu)), GATE_START)
+    log_mean = np.log(mu)[None, None] + _of_datasets(facts, totals, mu, weight * nu) + _of_components(totals, mu, nu)
+    core = CORE[spec.family](log_mean, log_phi)
+    x = {name: formula(core) for name, (_, formula) in derive.REPORTED[spec.family].items()} | _beside_core(spec, totals, len(mu))
     if spec.capture:
         x[spec.capture] = COORDINATES[spec.capture].from_log_nu(np.log(nu).reshape(1, -1, 1))
-    return {f"{p.name}_unconstrained": np.asarray(SUPPORTS[p.support].from_log(x[p.name]), float) for p in spec.params}
+    return _sites(spec, facts, _apart(spec, totals, {name: np.asarray(v, float) for name, v in x.items()}))
+
+
+def _negative_binomial(log_mean, log_phi):
+    return {"log_r": log_mean + log_phi, "logit_p": np.full((1, 1, 1), -log_phi)}
+
+
+def _two_state(log_mean, log_phi):
+    """Bursts as large as the excess of the Fano factor, 1/phi, and k_off at its prior's location."""
+    burst, k_off = np.full((1, 1, 1), -log_phi), np.full((1, 1, 1), SWITCHING_START)
+    return {"log_alpha": log_mean - burst, "log_beta": k_off, "log_rate": np.logaddexp(log_mean, burst + k_off)}
+
+
+CORE = {"negative_binomial": _negative_binomial, "two_state": _two_state}
+
+
+def _of_datasets(facts: Facts, totals: Totals, mu: np.ndarray, exposure: np.ndarray):
+    """(1, datasets, genes) the log of each dataset's mean over that of all; 0 where they are not told apart."""
+    if totals.by_dataset is None:
+        return np.zeros((1, 1, 1))
+    of_each = np.bincount(facts.arrays["dataset_of_cell"], exposure, len(totals.by_dataset))
+    return _ratio(totals.by_dataset, of_each, mu)[None]
+
+
+def _of_components(totals: Totals, mu: np.ndarray, nu: np.ndarray):
+    """(components, 1, genes), likewise."""
+    if totals.by_component is None:
+        return np.zeros((1, 1, 1))
+    return _ratio(totals.by_component, totals.responsibilities @ nu, mu)[:, None]
+
+
+def _ratio(part: np.ndarray, exposure: np.ndarray, mu: np.ndarray) -> np.ndarray:
+    return np.log(part + PSEUDO_COUNT) - np.log(mu[None] * exposure[:, None] + PSEUDO_COUNT)
+
+
+def _beside_core(spec: ModelSpec, totals: Totals, n_genes: int) -> dict:
+    """Log-scale values of the parameters that no parameterization makes."""
+    found = {"gate": np.full((1, 1, n_genes), GATE_START), "bnb_concentration": np.full((1, 1, n_genes), OMEGA_START)}
+    if spec.role("scaling"):
+        found["mu_eta"] = np.full((1, 1, 1), spec.log_M0)
+    if spec.mixed:
+        share = totals.responsibilities.sum(1) + 1.0
+        found["mixing_weights"] = np.log(share / share.sum()).reshape(-1, 1, 1)
+    return found
+
+
+def _apart(spec: ModelSpec, totals: Totals, x: dict) -> dict:
+    """Components that share their means have to start apart in what they do not share."""
+    mean = spec.role("mean")
+    if not spec.mixed or COMPONENT in mean.axes:
+        return x
+    order = np.argsort(np.argsort(-(totals.responsibilities @ totals.row) / totals.responsibilities.sum(1)))
+    offset = SPREAD * (order - order.mean()).reshape(-1, 1, 1)
+    others = [p.name for p in spec.params if COMPONENT in p.axes and p.role != "weights"]
+    return x | {name: x[name] + offset for name in others}
+
+
+def _sites(spec: ModelSpec, facts: Facts, x: dict) -> dict:
+    """{site: value} at which the model draws log-scale values x, cut to the axes that the parameters have."""
+    found = {}
+    for p in spec.params:
+        theta = np.asarray(SUPPORTS[p.support].from_log(x[p.name]), float)
+        shape = shape3(p.axes, facts.sizes)
+        if p.support == "simplex":
+            shape = (shape[0] - 1, *shape[1:])
+        missing = tuple(i for i in range(3) if shape[i] == 1 and theta.shape[i] > 1)
+        theta = np.broadcast_to(theta.mean(missing, keepdims=True), shape)
+        found |= priors.start(p.name, p.prior, p.axes, f"{p.name}_unconstrained", theta)
+    return {name: np.array(v, float) for name, v in found.items()}
 
 
 def refined(problem: Problem, start: dict, row_total, seed: int, on_step: Callable) -> dict:
@@ -71,7 +158,9 @@ def _capture(spec: ModelSpec, facts: Facts, row_total) -> np.ndarray:
         return np.ones(facts.sizes[CELL])
     prior = spec[spec.capture].prior
     if prior.family == "library_size":
-        law = library_size.law(Context(facts), prior, (1, facts.sizes[CELL], 1))
+        context = Context(facts)
+        context.drawn["mu_eta"] = jnp.full((1, 1, 1), spec.log_M0)
+        law = library_size.law(context, prior, (1, facts.sizes[CELL], 1))
         return np.exp(-np.asarray(law.mean_eta()).ravel())
     weight = np.broadcast_to(np.asarray(facts.weight, float), row_total.shape)
     depth = np.maximum(row_total, 0.5) / max((weight * row_total).sum() / weight.sum(), 0.5)

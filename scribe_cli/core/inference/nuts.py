@@ -18,8 +18,8 @@ from jax.flatten_util import ravel_pytree
 from numpyro.infer.hmc import hmc
 
 from ...errors import NumericalError
-from . import curvature, diagnostics, mode
-from .posterior import Posterior
+from . import curvature, diagnostics, mode, relabel
+from .posterior import Posterior, lifted
 from .problem import Problem, purpose_key
 
 CHUNK = 25  # draws between two looks at the host
@@ -101,17 +101,23 @@ def fit(problem: Problem, start: dict, options: Options, on_step: Callable = lam
 
 def posterior(problem: Problem, chains: Chains) -> tuple[Posterior, dict[str, diagnostics.Convergence]]:
     """The posterior, its point the mean of the thetas (MODELS.md 6), and how each stored parameter has converged."""
+    draws, pieces = lifted(problem.spec, problem.cells, chains.draws, 2)
+    switched = 0
+    if problem.spec.mixed:
+        axes = {name: site.axes for name, site in problem.sites.items()}
+        draws, pieces, switched = relabel.relabelled(problem.spec, draws, pieces, axes)
     found = Posterior(
         spec=problem.spec,
         facts=problem.cells,
         sample_dims=("chain", "draw"),
-        draws=chains.draws,
-        point={site: values.mean((0, 1)) for site, values in chains.draws.items()},
+        draws=draws,
+        point={name: values.mean((0, 1)) for name, values in draws.items()},
         map_kind="lifted_mean",
+        pieces=pieces,
         sample_stats=chains.sample_stats,
     )
     by_parameter = diagnostics.of_posterior(found)
-    return replace(found, diagnostics=diagnostics.metrics(by_parameter, chains.sample_stats)), by_parameter
+    return replace(found, diagnostics=diagnostics.metrics(by_parameter, chains.sample_stats) | {"label_switches": switched}), by_parameter
 
 
 def sample(

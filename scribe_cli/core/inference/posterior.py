@@ -15,6 +15,8 @@ from ..model import derive, program
 from ..model.spec import ModelSpec
 from ..model.supports import SUPPORTS
 
+ENTRIES = 2**24  # values of sites that are lifted at a time
+
 
 @dataclass(frozen=True)
 class Variable:
@@ -22,7 +24,8 @@ class Variable:
 
     point: MAP, float64, shape = sizes of `axes`; lifted: theta of the MAP (sampled parameters only, else None);
     draws: float64, shape = sample dims + sizes of `axes`; stored: whether its draws go into the posterior store
-    (of the three capture coordinates only one is, CONTRACT 3).
+    (of the three capture coordinates only one is, CONTRACT 3). lifted_axes: those of theta; of bnb_concentration, whose
+    theta is log omega, they may be fewer.
     """
 
     name: str
@@ -33,14 +36,16 @@ class Variable:
     lifted: np.ndarray | None
     draws: np.ndarray
     stored: bool = True
+    lifted_axes: Axes = ()
 
 
 @dataclass(frozen=True)
 class Posterior:
     """Draws of thetas and a point, with everything needed to derive the rest and to draw more.
 
-    draws: {site: sample dims + rank-3 shape} thetas, float64; sample_dims: ("sample",) or ("chain", "draw").
-    point: {site: rank-3 shape} thetas of the MAP; map_kind: joint_mode | guide_location | lifted_mean.
+    draws: {parameter: sample dims + rank-3 shape} thetas, float64; sample_dims: ("sample",) or ("chain", "draw").
+    point: {parameter: rank-3 shape} thetas of the MAP; map_kind: joint_mode | guide_location | lifted_mean.
+    pieces: {site: sample dims + rank-3 shape} of the hierarchies' locations and scales.
     guide: {"family": name, "params": {group: {site: array}}} or None.
     history: {name: (steps,)}; sample_stats: {name: sample dims}; diagnostics: flat numbers for metrics.json.
     """
@@ -51,6 +56,7 @@ class Posterior:
     draws: Mapping[str, np.ndarray]
     point: Mapping[str, np.ndarray]
     map_kind: str
+    pieces: Mapping[str, np.ndarray] = field(default_factory=dict)
     guide: Mapping[str, Any] | None = None
     history: Mapping[str, np.ndarray] = field(default_factory=dict)
     sample_stats: Mapping[str, np.ndarray] = field(default_factory=dict)
@@ -58,39 +64,70 @@ class Posterior:
 
     def point_log_scale(self) -> dict:
         """{sampled parameter: log-scale value of the MAP, rank 3}."""
-        return program.replay(self.spec, self.facts, dict(self.point))
+        return program.from_thetas(self.spec, dict(self.point))
 
     def some(self, n: int) -> dict:
-        """{site: (n, rank-3 shape)} n of the draws, evenly spaced, chains one after the other; all where there are fewer."""
-        lead = len(self.sample_dims)
-        flat = {name: v.reshape(-1, *v.shape[lead:]) for name, v in self.draws.items()}
+        """{parameter: (n, rank-3 shape)} n of the draws, evenly spaced, chains one after the other; all where there are fewer."""
+        flat = self._flat()
         there = len(next(iter(flat.values())))
         at = np.linspace(0, there - 1, min(n, there)).round().astype(int)
         return {name: v[at] for name, v in flat.items()}
 
     def variables(self) -> Iterator[Variable]:
         """Every reported parameter, one at a time: no more than one variable's draws are made at once."""
-        replay = jax.jit(lambda thetas, facts: program.replay(self.spec, facts, thetas))
-        x_point = replay(dict(self.point), self.facts)
-        many = jax.jit(jax.vmap(lambda thetas, facts: program.replay(self.spec, facts, thetas), in_axes=(0, None)))
-        n = len(self.sample_dims)
-        flat = {k: v.reshape(-1, *v.shape[n:]) for k, v in self.draws.items()}
-        x_draws = many(flat, self.facts)
-        lead = next(iter(self.draws.values())).shape[:n]
+        x_of = jax.jit(lambda thetas: program.from_thetas(self.spec, thetas))
+        x_point, x_draws = x_of(dict(self.point)), jax.vmap(x_of)(self._flat())
         for row in derive.reported(self.spec):
             value = jax.jit(lambda x, name=row.name: derive.values(self.spec, x)[name])
-            lifted = SUPPORTS[row.support].from_log(x_point[row.name]) if row.sampled else None
-            draws = squeeze(np.asarray(value(x_draws)), row.axes)
+            lifted = np.asarray(self.point[row.name]) if row.sampled else None
             yield Variable(
                 name=row.name,
                 axes=row.axes,
                 support=row.support,
                 sampled=row.sampled,
                 point=squeeze(np.asarray(value(x_point)), row.axes),
-                lifted=None if lifted is None else squeeze(np.asarray(lifted), row.axes),
-                draws=draws.reshape(*lead, *draws.shape[1:]),
+                lifted=None if lifted is None else squeeze(lifted, self.spec[row.name].axes),
+                draws=self._unflat(squeeze(np.asarray(jax.vmap(value)(x_draws)), row.axes)),
                 stored=row.stored,
+                lifted_axes=self.spec[row.name].axes if row.sampled else (),
             )
+        yield from self._scales()
+
+    def _scales(self) -> Iterator[Variable]:
+        """The locations and scales of the hierarchies, their points the means of the lifted values."""
+        for name, values in self.pieces.items():
+            axes, support = program.sites(self.spec, self.facts)[name].axes, derive.support_of_piece(name)
+            lifted = values.mean(tuple(range(len(self.sample_dims))))
+            value = SUPPORTS[support].value
+            points, draws = (np.asarray(value(SUPPORTS[support].to_log(v))) for v in (lifted, values))
+            arrays = (squeeze(v, axes) for v in (points, lifted, draws))
+            yield Variable(name, axes, support, True, *arrays, lifted_axes=axes)
+
+    def _flat(self) -> dict:
+        """The draws, chains one after the other."""
+        lead = len(self.sample_dims)
+        return {name: v.reshape(-1, *v.shape[lead:]) for name, v in self.draws.items()}
+
+    def _unflat(self, values: np.ndarray) -> np.ndarray:
+        lead = next(iter(self.draws.values())).shape[: len(self.sample_dims)]
+        return values.reshape(*lead, *values.shape[1:])
+
+
+def lifted(spec: ModelSpec, facts: Facts, sites: Mapping, lead: int) -> tuple[dict, dict]:
+    """(thetas, pieces) of a Posterior from draws of its sites, {site: `lead` sample dims + the site's shape}."""
+    sizes = next(iter(sites.values())).shape[:lead]
+    flat = {name: np.asarray(v).reshape(-1, *v.shape[lead:]) for name, v in sites.items()}
+    at = jax.jit(jax.vmap(lambda sites, facts: program.thetas(spec, facts, sites), (0, None)))
+    n, block = len(next(iter(flat.values()))), _block(flat)
+    parts = [at({k: v[a : a + block] for k, v in flat.items()}, facts) for a in range(0, n, block)]
+    thetas = {p.name: np.concatenate([np.asarray(part[p.name]) for part in parts]) for p in spec.params}
+    pieces = {name: np.asarray(v) for name, v in sites.items() if derive.is_piece(name)}
+    return {name: v.reshape(*sizes, *v.shape[1:]) for name, v in thetas.items()}, pieces
+
+
+def _block(flat: Mapping[str, np.ndarray]) -> int:
+    """Draws at a time."""
+    return max(1, ENTRIES // sum(v[0].size for v in flat.values()))
 
 
 def squeeze(value: np.ndarray, axes: Axes) -> np.ndarray:

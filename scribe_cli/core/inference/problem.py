@@ -13,6 +13,7 @@ from ..axes import CELL
 from ..facts import Facts
 from ..model import program
 from ..model.spec import ModelSpec
+from ..numerics import mixture
 from ..numerics.lanes import Lane
 
 
@@ -28,6 +29,8 @@ class Minibatch:
 class Problem:
     """A log density of thetas, `log_joint(thetas, facts, stats)`, and what it is evaluated on.
 
+    complete_joint: the same with the components of cells held at their probabilities, for curvatures.
+
     facts, stats: of the rows that inference runs on; cells: the facts of all cells, one row each;
     row_of_cell: (cells,) the row each cell shares, or None where every cell is its own row.
     minibatch: where the whole is never evaluated at once, then `stats` is empty.
@@ -41,10 +44,12 @@ class Problem:
     row_of_cell: np.ndarray | None = None
     minibatch: Minibatch | None = None
     log_joint: Callable = field(init=False)
+    complete_joint: Callable = field(init=False)
     sites: dict = field(init=False)
 
     def __post_init__(self):
         object.__setattr__(self, "log_joint", program.log_joint(self.spec, self.lane))
+        object.__setattr__(self, "complete_joint", program.log_joint(self.spec, self.lane, mixture.complete))
         object.__setattr__(self, "sites", program.sites(self.spec, self.facts))
 
     def has_cells(self, site: str) -> bool:

@@ -17,9 +17,10 @@ import numpy as np
 import optax
 
 from ...errors import NumericalError
+from ..model import program
 from . import batches, curvature, guides, mode
 from .plan import Plan
-from .posterior import Posterior
+from .posterior import Posterior, lifted
 from .problem import Problem, purpose_key
 
 CHUNK = 50  # steps between two looks at the host
@@ -71,9 +72,9 @@ def fit(problem: Problem, start: dict, options: Options, on_step: Callable = lam
 def posterior(problem: Problem, fitted: Fitted, options: Options) -> Posterior:
     """Draws from the guide, cell by cell, and the MAP (MODELS.md 6)."""
     params = {group: problem.by_cell(values) for group, values in fitted.params.items()}
-    draws = draw(params, options.seed, np.arange(options.n_samples))
+    sites = draw(params, options.seed, np.arange(options.n_samples))
+    draws, pieces = lifted(problem.spec, problem.cells, sites, 1)
     found = fitted.mode
-    point = problem.by_cell(found.thetas) if found else params["loc"]
     elbo, elbo_sd = _elbo(problem, fitted, options)
     diagnostics = {
         "converged": fitted.converged and (found is None or found.converged),
@@ -91,16 +92,25 @@ def posterior(problem: Problem, fitted: Fitted, options: Options) -> Posterior:
         facts=problem.cells,
         sample_dims=("sample",),
         draws=draws,
-        point=_host(point),
-        map_kind="joint_mode" if found else "guide_location",
+        **_point(problem, params["loc"], found, draws),
+        pieces=pieces,
         guide={"family": GUIDE.name, "params": {group: _host(values) for group, values in params.items()}},
         history={"loss": fitted.losses, "learning_rate": fitted.rates},
         diagnostics=diagnostics,
     )
 
 
+def _point(problem: Problem, loc: dict, found: mode.Mode | None, draws: dict) -> dict:
+    """{point, map_kind}: the joint mode; of a hierarchy, where it is none, the mean of the lifted values (MODELS.md 6)."""
+    if problem.spec.hierarchical:
+        return {"point": {name: v.mean(0) for name, v in draws.items()}, "map_kind": "lifted_mean"}
+    sites = problem.by_cell(found.thetas) if found else loc
+    point = jax.jit(lambda sites, facts: program.thetas(problem.spec, facts, sites))(dict(sites), problem.cells)
+    return {"point": _host(point), "map_kind": "joint_mode" if found else "guide_location"}
+
+
 def draw(params: dict, seed: int, numbers: np.ndarray) -> dict:
-    """{site: (numbers, ...)} thetas from a mean-field guide's parameters: a seed and a number are one draw, always."""
+    """{site: (numbers, ...)} draws from a mean-field guide's parameters: a seed and a number are one draw, always."""
     return _host(jax.jit(GUIDE.sample)(params, purpose_key(seed, "draw"), numbers))
 
 
@@ -146,7 +156,7 @@ def _take(problem: Problem, values: dict, index) -> dict:
 
 def _negative_elbo(problem: Problem, params, eps, facts, stats):
     """Minus the ELBO from the antithetic pair (eps, -eps)."""
-    weights = {n: facts.weight3() if problem.has_cells(n) else jnp.ones((1, 1, 1)) for n in params["loc"]}
+    weights = {n: facts.weight3() if problem.has_cells(n) else jnp.ones((1,) * v.ndim) for n, v in params["loc"].items()}
     pair = {n: jnp.stack([e, -e]) for n, e in eps.items()}
     density = jax.vmap(lambda e: problem.log_joint(GUIDE.points(params, e), facts, stats))(pair)
     weights = {n: jnp.broadcast_to(w, params["loc"][n].shape) for n, w in weights.items()}

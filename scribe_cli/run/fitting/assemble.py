@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from ...core.axes import COMPONENT, DATASET
 from ...core.facts import Facts
-from ...core.inference import initial
+from ...core.inference import components, initial
+from ...core.inference.initial import Totals
 from ...core.inference.problem import Minibatch, Problem
 from ...core.model.spec import ModelSpec
 from ...core.numerics import choose, lanes
-from ...core.numerics.counts import pack_tails
+from ...core.numerics.counts import pack_pairs, pack_tails
 from ...core.numerics.lanes import Lane
 from ...data import statistics
 from ...data.counts import CountData
@@ -26,19 +28,35 @@ WHOLE = 2**20  # entries up to which the dense lane takes all cells at once; bey
 
 @dataclass(frozen=True)
 class Collected:
-    """What one pass over the counts leaves: the histogram of the counts, the kinds of cells, and facts of all cells."""
+    """What one pass over the counts leaves: the histogram of the counts, the kinds of cells, and facts of all cells.
+
+    The histogram is of each dataset where the model's parameters are.
+    """
 
     counts: CountData
     histogram: Histogram
     kinds: CellKinds
     cells: Facts
 
+    @property
+    def dataset(self) -> np.ndarray | None:
+        """(cells,) codes, where the model has parameters of each dataset."""
+        return self.cells.arrays.get("dataset_of_cell")
+
+    @property
+    def n_cells(self) -> np.ndarray:
+        """Of each dataset, of which there is one where the model does not tell them apart."""
+        codes = np.zeros(self.counts.n_cells, int) if self.dataset is None else self.dataset
+        return np.bincount(codes, minlength=self.cells.sizes.get(DATASET, 1))
+
 
 def collect(counts: CountData, spec: ModelSpec) -> Collected:
-    tally = statistics.collect(statistics.tally(counts.n_genes), counts.chunks())
     cells = facts_of(counts, spec)
-    kinds = statistics.cell_kinds(counts.total, np.maximum(counts.library, 1.0))
-    return Collected(counts, statistics.histogram(tally, counts.n_genes), kinds, cells)
+    dataset = cells.arrays.get("dataset_of_cell")
+    tally = statistics.tally(counts.n_genes, dataset, cells.sizes.get(DATASET, 1))
+    histogram = statistics.histogram(statistics.collect(tally, counts.chunks()), counts.n_genes)
+    kinds = statistics.cell_kinds(counts.total, np.maximum(counts.library, 1.0), dataset)
+    return Collected(counts, histogram, kinds, cells)
 
 
 def problem(collected: Collected, spec: ModelSpec, engine: str, batch_size: int | None, share_rows: bool) -> Problem:
@@ -48,41 +66,65 @@ def problem(collected: Collected, spec: ModelSpec, engine: str, batch_size: int 
         lane, size = lanes.load()["dense"], batch_size
     else:
         lane = choose.choose(spec, engine)
-        size = _affordable(lane, counts) if share_rows else None
+        size = _affordable(lane, counts, collected.cells.sizes.get(COMPONENT, 1)) if share_rows else None
     if size is not None:
         return Problem(spec, lane, collected.cells, {}, _device(collected.cells), minibatch=_minibatch(counts, size))
     rows, row_of_cell = _device(collected.cells), None
     if share_rows and lane.shares_rows:
         rows, row_of_cell = _shared_rows(collected), collected.kinds.row_of_cell
-    return Problem(spec, lane, rows, stats(lane, collected, row_of_cell is not None), _device(collected.cells), row_of_cell)
+    return Problem(spec, lane, rows, stats(lane, spec, collected, row_of_cell is not None), _device(collected.cells), row_of_cell)
 
 
-def stats(lane: Lane, collected: Collected, shared: bool) -> dict:
+def stats(lane: Lane, spec: ModelSpec, collected: Collected, shared: bool) -> dict:
     """What `lane` reads, on the device; `shared`: of one row for each kind of cell."""
-    return _device({name: STATISTICS[name](collected, shared) for name in lane.statistics})
+    return _device({name: STATISTICS[name](collected, shared) for name in lane.statistics(spec)})
 
 
 def start(collected: Collected, problem: Problem, seed: int = 0, on_step: Callable = lambda **_: None) -> dict:
-    """{site: theta} from the data's moments, and for minibatches from the mode of some of the cells."""
-    h, kinds = collected.histogram, collected.kinds
-    count, n = h.count.astype(float), h.n.astype(float)
-    genes = collected.counts.n_genes
-    totals = {
-        "gene": np.bincount(h.gene, n * count, genes),
-        "pairs": np.bincount(h.gene, n * count * (count - 1), genes),
-        "row": collected.counts.total if problem.row_of_cell is None else kinds.total,
-    }
+    """{site: value} from the data's moments, and for minibatches from the mode of some of the cells."""
+    totals = _totals(collected, problem, seed)
     found = _device(initial.moments(problem.spec, problem.facts, totals))
     if problem.minibatch is None or problem.spec.hierarchical:
         return found
-    return initial.refined(problem, found, totals["row"], seed, on_step)
+    return initial.refined(problem, found, totals.row, seed, on_step)
 
 
-def _affordable(lane: Lane, counts: CountData) -> int | None:
+def _totals(collected: Collected, problem: Problem, seed: int) -> Totals:
+    h, counts = collected.histogram, collected.counts
+    count, n = h.count.astype(float), h.n.astype(float)
+    found = Totals(
+        gene=np.bincount(h.gene, n * count, counts.n_genes),
+        pairs=np.bincount(h.gene, n * count * (count - 1), counts.n_genes),
+        row=counts.total if problem.row_of_cell is None else collected.kinds.total,
+    )
+    if collected.dataset is not None:
+        rows = h.dataset.astype(np.int64) * counts.n_genes + h.gene
+        n_rows = len(collected.n_cells) * counts.n_genes
+        found = replace(found, by_dataset=np.bincount(rows, n * count, n_rows).reshape(-1, counts.n_genes))
+    return _with_components(found, collected, problem.spec, seed) if problem.spec.mixed else found
+
+
+def _with_components(found: Totals, collected: Collected, spec: ModelSpec, seed: int) -> Totals:
+    """Cells are told apart by what they express, or where components share their means by their totals."""
+    mean = spec.role("mean")
+    probabilities = components.responsibilities(
+        collected.counts.csr,
+        collected.cells.sizes[COMPONENT],
+        labels=collected.cells.arrays.get("annotation"),
+        confidence=spec.annotation_confidence,
+        by_composition=COMPONENT in mean.axes,
+        seed=seed,
+    )
+    by_component = probabilities @ collected.counts.csr if COMPONENT in mean.axes else None
+    return replace(found, by_component=by_component, responsibilities=probabilities)
+
+
+def _affordable(lane: Lane, counts: CountData, n_components: int) -> int | None:
     """Cells in a minibatch where the dense lane cannot take all of them at every step."""
-    if not lane.batched or counts.n_cells * counts.n_genes <= WHOLE:
+    of_cell = counts.n_genes * n_components
+    if not lane.batched or counts.n_cells * of_cell <= WHOLE:
         return None
-    return min(counts.n_cells, max(16, WHOLE // counts.n_genes))
+    return min(counts.n_cells, max(16, WHOLE // of_cell))
 
 
 def _minibatch(counts: CountData, size: int) -> Minibatch:
@@ -97,8 +139,16 @@ def _shared_rows(collected: Collected) -> Facts:
 
 
 def _tails(collected: Collected, shared: bool) -> dict:
-    h, counts = collected.histogram, collected.counts
-    return pack_tails(h.gene, h.count, h.n, counts.n_cells, counts.n_genes)
+    return pack_tails(*_packed(collected))
+
+
+def _pairs(collected: Collected, shared: bool) -> dict:
+    return pack_pairs(*_packed(collected))
+
+
+def _packed(collected: Collected) -> tuple:
+    h = collected.histogram
+    return h.gene, h.count, h.n, collected.n_cells, collected.counts.n_genes, h.dataset
 
 
 def _row_total(collected: Collected, shared: bool) -> np.ndarray:
@@ -109,7 +159,7 @@ def _counts(collected: Collected, shared: bool) -> np.ndarray:
     return collected.counts.csr.toarray()
 
 
-STATISTICS = {"tails": _tails, "row_total": _row_total, "counts": _counts}
+STATISTICS = {"tails": _tails, "pairs": _pairs, "row_total": _row_total, "counts": _counts}
 
 
 def _device(tree):

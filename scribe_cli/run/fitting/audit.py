@@ -8,6 +8,7 @@ import jax
 import numpy as np
 
 from ...core.analysis import pointwise
+from ...core.axes import CELL
 from ...core.inference.posterior import Posterior
 from ...core.model import program
 from ...core.model.spec import ModelSpec
@@ -26,7 +27,8 @@ def errors(posterior: Posterior, counts: CountData, lane: str, seed: int) -> dic
     cells = np.sort(np.random.default_rng(seed).choice(counts.n_cells, n, replace=False))
     some = _of_cells(counts, cells)
     collected = assemble.collect(some, posterior.spec)
-    x = {name: v[:, cells] if v.shape[1] > 1 else v for name, v in posterior.point_log_scale().items()}
+    at = {p.name: cells for p in posterior.spec.params if CELL in p.axes}
+    x = {name: v[:, at[name]] if name in at else v for name, v in posterior.point_log_scale().items()}
     error = abs(_by_lane(posterior.spec, lane, x, collected) - _dense(posterior.spec, x, collected))
     return {"engine_max_abs_error": error, "engine_total_error": error * counts.n_cells / n}
 
@@ -38,12 +40,13 @@ def _of_cells(counts: CountData, cells: np.ndarray) -> CountData:
         cell_names=counts.cell_names[cells],
         library=counts.library[cells],
         library_all=counts.library_all[cells],
+        design=counts.design.of_cells(cells),
     )
 
 
 def _by_lane(spec: ModelSpec, lane: str, x: dict, collected: assemble.Collected) -> float:
     chosen = lanes.load()[lane]
-    stats = assemble.stats(chosen, collected, shared=False)
+    stats = assemble.stats(chosen, spec, collected, shared=False)
     of_lane = jax.jit(lambda x, facts, stats: program.log_likelihood(spec, chosen, x, facts, stats))
     return float(of_lane(x, collected.cells, stats))
 

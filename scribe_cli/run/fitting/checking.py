@@ -1,16 +1,19 @@
-"""Predictive checks of a posterior: the tables of genes and of cells, for all cells and for each dataset."""
+"""Predictive checks of a posterior: the tables of genes and of cells, for all cells, for each dataset and each component."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
-from ...core.analysis import predictive, totals
-from ...core.analysis.expected import Points
+from ...core.analysis import pointwise, predictive, totals
+from ...core.analysis.points import Points, points_of
 from ...core.analysis.predictive import GeneTables, Observed
+from ...core.axes import COMPONENT, DATASET
 from ...core.inference.posterior import Posterior
+from ...core.model import program
 from ...core.model.spec import ModelSpec
 from ...data import statistics
 from ...data.counts import CountData
@@ -20,13 +23,27 @@ from .assemble import Collected
 PREDICTED = {"ppc_mean": "mean_pred", "ppc_var": "var_pred", "ppc_zero": "zero_pred"}
 
 
+class Key(NamedTuple):
+    """Which cells: of a component, of a dataset, "" for any."""
+
+    component: str = ""
+    dataset: str = ""
+
+
+WHOLE = Key()
+
+
 @dataclass(frozen=True)
 class Checks:
-    """genes: of all cells; tables: {ppc_gene, ppc_hist: {column: values}}; cells: {total_obs ...: (cells,)}."""
+    """genes: of all cells; tables: {ppc_gene, ppc_hist: {column: values}}; cells: {total_obs ...: (cells,)};
+
+    component_prob: (cells, components) probability of each given the cell's counts and label, None if there is one.
+    """
 
     genes: GeneTables
     tables: Mapping[str, Mapping]
     cells: Mapping[str, np.ndarray]
+    component_prob: np.ndarray | None = None
 
     @property
     def gene_columns(self) -> dict[str, np.ndarray]:
@@ -36,54 +53,91 @@ class Checks:
 
 @dataclass(frozen=True)
 class Group:
-    """Cells that are checked together: "" for all of them, or the label of a dataset; their places, and their counts."""
+    """Cells that are checked together; their places, their counts, and the component that they are predicted by."""
 
-    label: str
+    key: Key
     cells: np.ndarray
     observed: Observed
+    component: int | None = None
+
+    def points(self, of_all: Points) -> Points:
+        """Draws of what predicts them."""
+        found = of_all.cells(self.cells)
+        return found if self.component is None else found.component(self.component)
 
 
 def check(posterior: Posterior, collected: Collected, config: Config, threads: int) -> Checks:
     """`output.ppc_samples` of the posterior's draws, evenly spaced (all where there are fewer). Threads change no result."""
-    counts = collected.counts
-    points = predictive.points_of(posterior.spec, posterior.facts, posterior.some(config.output.ppc_samples))
-    h = collected.histogram
+    counts, spec, by_dataset = collected.counts, posterior.spec, config.dataset_key is not None
+    drawn = points_of(spec, posterior.facts, posterior.some(config.output.ppc_samples))
+    probability = of_components(posterior, counts) if spec.mixed else None
+    groups = [_whole(collected), *(datasets(counts, config.dataset_key) if by_dataset else ())]
+    if probability is not None:
+        groups += components(counts, probability, counts.design.components)
+    found = gene_tables(spec, drawn, groups, config.seed, threads)
+    cells = totals.cell_table(spec, drawn, counts.total, config.seed)
+    return Checks(found[WHOLE], tables(found, counts.gene_names, labelled(spec, by_dataset)), cells, probability)
+
+
+def of_components(posterior: Posterior, counts: CountData) -> np.ndarray:
+    """(cells, components) probabilities at the MAP, guided by the labels of cells."""
+    natural = program.natural(posterior.spec, posterior.point_log_scale())
+    return pointwise.components(posterior.spec, natural, posterior.facts, counts.chunks(), guided=True)
+
+
+def hard(probability: np.ndarray) -> np.ndarray:
+    """(cells,) the likeliest component of each, as the store has it: in float32."""
+    return probability.astype(np.float32).argmax(1)
+
+
+def _whole(collected: Collected) -> Group:
+    counts, h = collected.counts, collected.histogram
     observed = Observed.of_histogram(counts.n_cells, counts.n_genes, h.gene, h.count, h.n, counts.total)
-    groups = [Group("", np.arange(counts.n_cells), observed)]
-    if config.dataset_key is not None:
-        groups += datasets(counts, config.dataset_key)
-    found = gene_tables(posterior.spec, points, groups, config.seed, threads)
-    cells = totals.cell_table(posterior.spec, points, counts.total, config.seed)
-    return Checks(found[""], tables(found, counts.gene_names, config.dataset_key is not None), cells)
+    return Group(WHOLE, np.arange(counts.n_cells), observed)
 
 
-def datasets(counts: CountData, dataset_key: str) -> list[Group]:
+def datasets(counts: CountData, dataset_key: str) -> Iterator[Group]:
     """The cells of each dataset."""
     codes, labels = counts.labels(dataset_key, complete=True)
-    tally = statistics.collect(statistics.tally(counts.n_genes, codes, len(labels)), counts.chunks())
+    return split(counts, codes, [Key(dataset=label) for label in labels])
+
+
+def components(counts: CountData, probability: np.ndarray, names: Sequence[str]) -> Iterator[Group]:
+    """The cells whose likeliest component it is, predicted by its law alone."""
+    return split(counts, hard(probability), [Key(name) for name in names], by_component=True)
+
+
+def split(counts: CountData, codes: np.ndarray, keys: Sequence[Key], by_component: bool = False) -> Iterator[Group]:
+    """The cells of each code; none of one without cells."""
+    tally = statistics.collect(statistics.tally(counts.n_genes, codes, len(keys)), counts.chunks())
     h = statistics.histogram(tally, counts.n_genes)
-    found = []
-    for code, label in enumerate(labels):
+    for code, key in enumerate(keys):
         cells, rows = np.flatnonzero(codes == code), h.dataset == code
-        parts = (v[rows] for v in (h.gene, h.count, h.n))
-        found.append(Group(label, cells, Observed.of_histogram(len(cells), counts.n_genes, *parts, counts.total[cells])))
-    return found
+        if len(cells):
+            parts = (v[rows] for v in (h.gene, h.count, h.n))
+            observed = Observed.of_histogram(len(cells), counts.n_genes, *parts, counts.total[cells])
+            yield Group(key, cells, observed, code if by_component else None)
 
 
 def gene_tables(
-    spec: ModelSpec, points: Points, groups: Sequence[Group], seed: int, threads: int
-) -> dict[str, GeneTables]:
-    """{label: the tables of a group's cells}."""
-    return {g.label: predictive.gene_tables(spec, points.cells(g.cells), g.observed, seed, threads) for g in groups}
+    spec: ModelSpec, drawn: Points, groups: Sequence[Group], seed: int, threads: int
+) -> dict[Key, GeneTables]:
+    """{key: the tables of a group's cells}."""
+    return {g.key: predictive.gene_tables(spec, g.points(drawn), g.observed, seed, threads) for g in groups}
 
 
-def tables(parts: Mapping[str, GeneTables], gene_names: np.ndarray, labelled: bool) -> dict[str, dict]:
-    """One below the other; where they are `labelled`, the column `dataset` is "" for all cells together."""
+def labelled(spec: ModelSpec, by_dataset: bool) -> tuple[str, ...]:
+    """The columns that say of which cells a row is."""
+    return (*((COMPONENT,) if spec.mixed else ()), *((DATASET,) if by_dataset else ()))
+
+
+def tables(parts: Mapping[Key, GeneTables], gene_names: np.ndarray, axes: Sequence[str]) -> dict[str, dict]:
+    """One below the other; axes: of `labelled`, whose columns are "" for all cells together."""
     found = {"ppc_gene": [], "ppc_hist": []}
-    for label, part in parts.items():
+    for key, part in parts.items():
         gene, histogram = {"gene": gene_names}, {"gene": gene_names[part.histogram["gene"]]}
-        for columns in (gene, histogram) if labelled else ():
-            columns["dataset"] = np.full(len(columns["gene"]), label, object)
+        for columns in (gene, histogram):
+            columns |= {axis: np.full(len(columns["gene"]), getattr(key, axis), object) for axis in axes}
         found["ppc_gene"].append(gene | part.genes)
         found["ppc_hist"].append(histogram | {k: v for k, v in part.histogram.items() if k != "gene"})
     return {stem: {k: np.concatenate([p[k] for p in rows]) for k in rows[0]} for stem, rows in found.items()}

@@ -6,10 +6,11 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from ...core.axes import GENE
+from ...core.axes import DATASET, GENE
 from ...core.inference.diagnostics import ESS, RHAT
 from ...core.model import parameterizations
 from ...core.model.spec import ModelSpec
+from ...errors import listed
 from .misfit import FAILS, SEEN, Misfit, in_words
 
 MISFIT_SHARE = 0.1  # of the genes seen often enough, or of the cells
@@ -27,19 +28,24 @@ def identifiability(spec: ModelSpec, log_library: np.ndarray | None) -> dict[str
     if spec.capture is None:
         return {}
     prior = spec[spec.capture].prior
-    if prior.family != "library_size":
+    if spec.log_M0 is None:
         free = set(prior.args.values()) == {1.0}  # uniform in nu
         return {"capture_scale_not_identified": FREE_CAPTURE.format(spec.capture)} if free else {}
-    above = float(np.mean(log_library > prior.args["log_M0"]))
+    found = {"capture_scaling": CAPTURE_SCALING} if spec.role("scaling") and DATASET in spec.role("mean").axes else {}
+    above = float(np.mean(log_library > spec.log_M0))
     if above <= ABOVE_M0:
-        return {}
+        return found
     text = (
-        f"{above:.1%} of the cells have more counts than the {np.exp(prior.args['log_M0']):,.0f} molecules of a cell that "
+        f"{above:.1%} of the cells have more counts than the {np.exp(spec.log_M0):,.0f} molecules of a cell that "
         "the capture prior assumes: is it the organism of priors.organism, and are the counts molecules rather than reads?"
     )
-    return {"library_above_m0": text}
+    return found | {"library_above_m0": text}
 
 
+CAPTURE_SCALING = (
+    "with capture_scaling_prior and expression_dataset_prior a change of all means and one of capture are told apart by "
+    "shrinkage alone; compare genes within a dataset, or leave out capture_scaling_prior"
+)
 FREE_CAPTURE = (
     "mu and the capture of cells have no common scale in the data, only r and ratios of mu and of capture are "
     "identified; set priors.organism, priors.capture_efficiency or priors.{} to give it one"
@@ -69,7 +75,23 @@ def of_mcmc(d: Mapping) -> dict[str, str]:
         found["low_ebfmi"] = f"E-BFMI {d['ebfmi']:.2f} is under {EBFMI}: tails are explored slowly; try another parameterization"
     if d["max_treedepth_hits"]:
         found["max_treedepth"] = f"{d['max_treedepth_hits']:,} draws reached the largest tree depth; raise mcmc.n_warmup"
+    if d.get("label_switches"):
+        found["labels_switch"] = (
+            f"the chains exchange components: {d['label_switches']:,} draws were brought to the labels of the first chain; "
+            "components that are hardly apart mix, look at their responsibilities"
+        )
     return found
+
+
+def components(names: Sequence[str], probabilities: np.ndarray | None) -> dict[str, str]:
+    """probabilities: (cells, components), None without a mixture."""
+    if probabilities is None:
+        return {}
+    empty = [name for name, cells in zip(names, probabilities.sum(0), strict=True) if cells < 1.0]
+    if not empty:
+        return {}
+    text = f"{listed(empty)} of {len(names)} components have no cells: what they report is their priors'; lower n_components"
+    return {"empty_components": text}
 
 
 def checks(spec: ModelSpec, genes: Misfit, cells: float) -> dict[str, str]:
@@ -124,15 +146,19 @@ def amount(n_cells: int, dominated: np.ndarray, empty: np.ndarray) -> dict[str, 
 def gene_reasons(empty, ratios: Mapping[str, np.ndarray], ppc_p, rhat: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     """{reason: mask (genes,)} in the order of the text.
 
-    empty: genes without counts; ratios: {parameter: posterior sd / prior sd}; rhat: {gene parameter: (genes,)}.
+    empty: genes without counts; ratios: {parameter: posterior sd / prior sd}; rhat: {gene parameter: R-hat}; both with genes
+    as the last of their axes: a gene has what some component or dataset of it has.
     """
-    none = np.zeros(len(empty), bool)
     return {
         "empty": empty,
-        "prior-dominated": np.any([none, *(r > DOMINATED for r in ratios.values())], axis=0),
+        "prior-dominated": _some_above(ratios, DOMINATED, len(empty)),
         "ppc": ppc_p < FAILS,
-        "not-converged": np.any([none, *(r > RHAT_OF_GENE for r in rhat.values())], axis=0),
+        "not-converged": _some_above(rhat, RHAT_OF_GENE, len(empty)),
     }
+
+
+def _some_above(values: Mapping[str, np.ndarray], limit: float, n_genes: int) -> np.ndarray:
+    return np.any([np.zeros(n_genes, bool), *((v > limit).reshape(-1, n_genes).any(0) for v in values.values())], axis=0)
 
 
 def joined_reasons(reasons: Mapping[str, np.ndarray]) -> list[str]:

@@ -66,7 +66,7 @@ def _mcmc(collected: Collected, spec: ModelSpec, config: Config, console: Consol
         chains = nuts.fit(problem, start, options, _progress(console))
     with console.phase("draws"):
         posterior, by_parameter = nuts.posterior(problem, chains)
-    rhat = {name: c.rhat for name, c in by_parameter.items() if c.axes == ("gene",)}
+    rhat = {name: c.rhat for name, c in by_parameter.items() if c.axes[-1:] == ("gene",)}
     warned = findings.of_mcmc(posterior.diagnostics)
     return Inferred(posterior, problem.lane.name, warned, lambda coords: diagnostics.table(by_parameter, coords), rhat)
 

@@ -6,16 +6,20 @@ import dataclasses
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from ...core.axes import CELL, GENE, squeezed
+import numpy as np
+
+from ...core.axes import CELL, COMPONENT, DATASET, GENE
+from ...core.facts import ARRAY_AXIS, Facts
 from ...core.inference.diagnostics import prior_ratio
-from ...core.inference.posterior import Posterior, Variable
-from ...core.model import explain
+from ...core.inference.posterior import Posterior, Variable, squeeze
+from ...core.model import explain, program
 from ...core.model.spec import ModelSpec
 from ...data.counts import CountData
 from ...io import manifest
 from ...io.fit import rebuild_fit, write_fit
 from ...io.outputs import Array, FitOutputs, Layer, RunRecord, Selected, Told
 from ...io.schema import FIT, REPORT, VERSIONS
+from ...io.store import lifted_dims
 from ...io.stored import StoredFit, open_fit
 from .. import record, redraw
 from ..device import Device
@@ -72,6 +76,7 @@ def _warnings(spec: ModelSpec, collected: Collected, checks: Checks, reasons: Ma
     of_genes = misfit.of_genes(checks.genes.genes, counts.empty_genes)
     return [
         findings.identifiability(spec, log_library),
+        findings.components(counts.design.components, checks.component_prob),
         findings.checks(spec, of_genes, misfit.of_cells(checks.cells["total_p"])),
         findings.amount(counts.n_cells, reasons["prior-dominated"], counts.empty_genes),
     ]
@@ -81,7 +86,7 @@ def _outputs(
     job: Job, inferred: Inferred, checks: Checks, reasons: Mapping, told: Told, layers: Mapping[str, Layer]
 ) -> FitOutputs:
     posterior, counts, config = inferred.posterior, job.counts, job.config
-    coords = {GENE: counts.gene_names, CELL: counts.cell_names}
+    coords = _coords(counts, posterior.facts)
     numbers = audit.errors(posterior, counts, inferred.lane, config.seed) | {
         "prior_dominated_genes": int(reasons["prior-dominated"].sum()),
         "ppc_failed_genes": int(reasons["ppc"].sum()),
@@ -99,9 +104,10 @@ def _outputs(
         history=posterior.history,
         sample_stats=posterior.sample_stats,
         guide=posterior.guide,
-        constant={"total": Array((CELL,), counts.total), "library_size": Array((CELL,), counts.library)},
+        constant=_constant(counts, posterior.facts),
         gene_columns=checks.gene_columns,
         cell_totals=checks.cells,
+        component_prob=checks.component_prob,
         reasons=findings.joined_reasons(reasons),
         tables={**checks.tables, "convergence": inferred.convergence(coords)},
         write_tables=config.output.tables,
@@ -111,6 +117,22 @@ def _outputs(
         told=told,
         report=report.build,
     )
+
+
+def _coords(counts: CountData, facts: Facts) -> dict:
+    """{axis: names}: datasets also where they are labels of results alone."""
+    design = counts.design
+    found = {COMPONENT: design.components} if COMPONENT in facts.sizes else {}
+    found |= {DATASET: design.datasets} if design.datasets else {}
+    return found | {GENE: counts.gene_names, CELL: counts.cell_names}
+
+
+def _constant(counts: CountData, facts: Facts) -> dict[str, Array]:
+    """What was given, of cells and genes: totals, library sizes, and the facts that the model names."""
+    found = {"total": Array((CELL,), counts.total), "library_size": Array((CELL,), counts.library)}
+    arrays = {name: v for name, v in facts.arrays.items() if name != "log_library"}
+    arrays |= {} if counts.design.dataset_of_cell is None else {"dataset_of_cell": counts.design.dataset_of_cell}
+    return found | {name: Array((ARRAY_AXIS[name],), np.asarray(v)) for name, v in arrays.items()}
 
 
 def _run_record(job: Job) -> RunRecord:
@@ -139,12 +161,9 @@ def _lifted(posterior: Posterior, config: Config) -> dict[str, Array]:
     """Draws in the lifted coordinates: always of chains; of a guide where asked for, since it can make them again."""
     if config.inference_method == "svi" and not config.output.unconstrained:
         return {}
-    lead = [posterior.draws[next(iter(posterior.draws))].shape[i] for i in range(len(posterior.sample_dims))]
-    sizes = posterior.facts.sizes
-    return {
-        p.name: Array(p.axes, posterior.draws[f"{p.name}_unconstrained"].reshape(*lead, *squeezed(p.axes, sizes)))
-        for p in posterior.spec.params
-    }
+    of_params = {p.name: Array(lifted_dims(p.axes, p.support), squeeze(posterior.draws[p.name], p.axes)) for p in posterior.spec.params}
+    axes = {name: site.axes for name, site in program.sites(posterior.spec, posterior.facts).items()}
+    return of_params | {name: Array(axes[name], squeeze(v, axes[name])) for name, v in posterior.pieces.items()}
 
 
 def _metrics(job: Job, inferred: Inferred, warnings: Mapping[str, str], numbers: Mapping) -> dict:

@@ -38,17 +38,21 @@ OF_METHOD = {
         "mode_decrement",
         "mode_steps",
     ),
-    "mcmc": ("rhat", "ess_bulk", "ess_tail", "divergences", "ebfmi", "max_treedepth_hits"),
+    "mcmc": ("rhat", "ess_bulk", "ess_tail", "divergences", "ebfmi", "max_treedepth_hits", "label_switches"),
 }
 TEXTS = ("engine", "optimiser")
 # {name: the methods it can occur with}
 WARNINGS = {
     "capture_scale_not_identified": ("svi", "mcmc"),
     "library_above_m0": ("svi", "mcmc"),
+    "capture_scaling": ("svi", "mcmc"),
+    "empty_components": ("svi", "mcmc"),
+    "labels_switch": ("mcmc",),
     "duplicate_cell_names": ("svi", "mcmc"),
     "duplicate_gene_names": ("svi", "mcmc"),
     "genes_not_shared": ("svi", "mcmc"),
     "dataset_of_one_cell": ("svi", "mcmc"),
+    "dataset_is_label": ("svi", "mcmc"),
     "library_size_below_total": ("svi", "mcmc"),
     "gpu_not_used": ("svi", "mcmc"),
     "not_converged": ("svi", "mcmc"),

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ...core.axes import CELL, DATASET, GENE
+from ...core.axes import CELL, COMPONENT, DATASET, GENE
 from ...io.outputs import Told
 from ...io.stored import StoredFit
 from ..fitting import misfit
@@ -81,7 +81,7 @@ class Material:
     def checks(self, label: str = "") -> dict[str, np.ndarray]:
         """{<statistic>_obs|_pred|_q05|_q95|_p: (genes,)} of a dataset, of all cells where it is ""."""
         names = [f"{s}_{end}" for s in misfit.STATISTICS for end in ("obs", "pred", "q05", "q95", "p")]
-        rows = self._ppc[DATASET] == label if DATASET in self._ppc else slice(None)
+        rows = _of_all_components(self._ppc, label)
         return {name: self._ppc[name][rows] for name in names}
 
     def misfit(self, label: str = "") -> Misfit:
@@ -91,10 +91,16 @@ class Material:
     def histograms(self) -> dict[str, np.ndarray]:
         """Rows of the count histograms of all cells: gene (name), count_from, count_to, obs, pred, q05, q95."""
         found = {k.removeprefix("hist_"): v for k, v in self._ppc.items() if k.startswith("hist_")}
-        rows = found[DATASET] == "" if DATASET in found else slice(None)
-        return {k: v[rows] for k, v in found.items() if k != DATASET}
+        rows = _of_all_components(found, "")
+        return {k: v[rows] for k, v in found.items() if k not in (COMPONENT, DATASET)}
 
     @cached_property
     def totals(self) -> Mapping[str, np.ndarray]:
         """{total_obs, total_q05, total_q95, total_p: (cells,)}."""
         return {name: self._ppc[name] for name in ("total_obs", "total_q05", "total_q95", "total_p")}
+
+
+def _of_all_components(columns: Mapping[str, np.ndarray], dataset: str):
+    """The rows of a table of checks that are of a dataset's cells, whatever their component."""
+    wanted = {axis: name for axis, name in ((COMPONENT, ""), (DATASET, dataset)) if axis in columns}
+    return np.all([columns[axis] == name for axis, name in wanted.items()], axis=0) if wanted else slice(None)

@@ -27,6 +27,10 @@ SHORT = {
     "library_size_below_total": "the library sizes given are below the cells' own totals",
     "genes_not_shared": "the inputs do not share all genes",
     "dataset_of_one_cell": "datasets have a single cell",
+    "dataset_is_label": "a dataset is one with a label",
+    "capture_scaling": "means and capture of datasets are told apart by shrinkage alone",
+    "empty_components": "components have no cells",
+    "labels_switch": "the chains exchange components",
     "duplicate_cell_names": "cell names stand twice",
     "duplicate_gene_names": "gene names stand twice",
     "gpu_not_used": "the GPU was not used",
@@ -162,8 +166,9 @@ DATA = "Data"
 TOPICS = (
     Topic("Convergence", ("not_converged", "divergences", "low_ebfmi", "max_treedepth"), _converged),
     Topic("Predictive checks", ("many_genes_misfit", "cell_totals_misfit"), _checks),
-    Topic("Scale of \u03bc", ("capture_scale_not_identified", "library_above_m0", "library_size_below_total"), _scale),
+    Topic("Scale of \u03bc", ("capture_scale_not_identified", "library_above_m0", "capture_scaling", "library_size_below_total"), _scale),
+    Topic("Components", ("empty_components", "labels_switch"), lambda m: None),
     Topic("Amount of data", ("few_data", "prior_dominated"), _amount),
-    Topic(DATA, ("genes_not_shared", "dataset_of_one_cell", "duplicate_cell_names", "duplicate_gene_names"), _data),
+    Topic(DATA, ("genes_not_shared", "dataset_of_one_cell", "dataset_is_label", "duplicate_cell_names", "duplicate_gene_names"), _data),
     Topic("Machine", ("gpu_not_used",), lambda m: None),
 )

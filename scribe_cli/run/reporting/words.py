@@ -4,14 +4,23 @@ from __future__ import annotations
 
 import numpy as np
 
-from ...core.axes import GENE
+from ...core.axes import COMPONENT, DATASET, GENE
+from ...errors import listed
 from .material import Material
 
 METHODS = {"svi": "variational inference", "mcmc": "Markov chains (NUTS)"}
-LAW = (
-    "The counts of a gene scatter around their mean as a negative binomial does: more than a Poisson, by what its "
-    "size r says."
+LAWS = {
+    "negative_binomial": "The counts of a gene scatter around their mean as a negative binomial does: more than a Poisson, by "
+    "what its size r says.",
+    "beta_negative_binomial": "The counts of a gene scatter around their mean as a beta negative binomial does: its variance "
+    "is 1 + \u03c9 times that of the negative binomial of size r, and its tail is heavier.",
+    "two_state": "A gene is switched on at the rate k_on and off at k_off, in units of the decay of its molecules; its counts "
+    "are Poisson given how long it was on, so that it bursts.",
+}
+MIXED = (
+    "Each cell is of one of {n} components, which differ in {what}; how often a component occurs is its mixing weight{each}."
 )
+BY_DATASET = "Of each dataset, shrunk towards what the datasets share: {what}."
 CAPTURE = (
     "Each cell shows only a share of its molecules, its capture probability \u03bd: the mean count of a gene in a cell "
     "is \u03bd of the cell times \u03bc of the gene."
@@ -39,9 +48,21 @@ def fitted(m: Material) -> str:
 def model(m: Material) -> list[str]:
     """Sentences."""
     spec = m.stored.spec
-    said = [LAW, CAPTURE if spec.capture else NO_CAPTURE, *([GATED] if spec.gated else [])]
-    said.append(OWN_R if GENE in m.stored.axes("p") else ONE_P)
-    return said + scale(m)
+    said = [LAWS[spec.kernel], CAPTURE if spec.capture else NO_CAPTURE, *([GATED] if spec.gated else [])]
+    if spec.family == "negative_binomial":
+        said.append(OWN_R if GENE in m.stored.axes("p") else ONE_P)
+    return said + _parts(m) + scale(m)
+
+
+def _parts(m: Material) -> list[str]:
+    """What components and datasets are, and what is theirs."""
+    spec, said = m.stored.spec, []
+    if spec.mixed:
+        each = ", in each dataset" if DATASET in spec["mixing_weights"].axes else ""
+        what = listed(p.name for p in spec.params if COMPONENT in p.axes and p.role != "weights")
+        said.append(MIXED.format(n=len(m.stored.coords[COMPONENT]), what=what, each=each))
+    shrunk = [p.name for p in spec.params if DATASET in p.axes and p.role != "weights"]
+    return said + ([BY_DATASET.format(what=listed(shrunk))] if shrunk else [])
 
 
 def scale(m: Material) -> list[str]:
@@ -56,6 +77,6 @@ def scale(m: Material) -> list[str]:
     of = f"of the organism {named} " if named else ""
     return [
         f"The scale that \u03bc and \u03bd share comes from the prior: a cell {of}is taken to hold about "
-        f"{np.exp(prior.args['log_M0']):,.0f} molecules (log sd {prior.args['sigma_M']:g}), of which the "
+        f"{np.exp(spec.log_M0):,.0f} molecules (log sd {prior.args['sigma_M']:g}), of which the "
         "library size L says what share was counted."
     ]

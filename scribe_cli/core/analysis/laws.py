@@ -1,0 +1,188 @@
+"""A kernel at nodes of capture: the pmf at the columns of a grid, for many draws and genes at a time.
+
+The kernel's formulas are evaluated by jax, once a gene and node; what follows by NumPy. A kernel of rising factorials has
+sums of logarithms. Of any other the ratios of neighbouring probabilities are known from above, and are exact for every
+count at the cost of a division: where Miller's way down from beyond the counts starts does not matter.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import jax
+import numpy as np
+from scipy.special import gammaln
+
+from ..numerics.special import log_rising
+from .grid import Grid
+from .nodes import Nodes
+from .points import Points
+
+BLOCK = 128  # genes whose law is evaluated in one compiled call
+POINTS = 8  # counts of one compiled call
+FARTHEST = 2**15  # count up to which every one is looked at on the way down
+MARGIN = 64  # counts beyond half as many again as are asked for, at which it starts
+
+# a law's values at one node: (columns, draws, genes) of a pmf that need not sum to 1
+AtNode = Callable[[int], np.ndarray]
+
+
+@dataclass(frozen=True)
+class RisingLaw:
+    """log P(u) = zero + u slope + sum of sign log (a)_u - log u!, (nodes or 1, draws, genes or 1) each.
+
+    rising: ((sign, log a), ...), with one node where no capture enters.
+    """
+
+    zero: np.ndarray
+    slope: np.ndarray
+    rising: tuple[tuple[float, np.ndarray], ...]
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(draws, genes)."""
+        return np.broadcast_shapes(self.zero.shape, *(a.shape for _, a in self.rising))[1:]
+
+    def genes(self, part: slice) -> RisingLaw:
+        """Some of the genes."""
+        rising = tuple((sign, _some(a, part)) for sign, a in self.rising)
+        return RisingLaw(_some(self.zero, part), _some(self.slope, part), rising)
+
+    def counts(self, grid: Grid) -> int:
+        """How many are looked at."""
+        return len(grid.points)
+
+    def pmf(self, grid: Grid) -> AtNode:
+        still = _log_rising([(s, a[0]) for s, a in self.rising if len(a) == 1], grid, self.shape)
+        still -= gammaln(grid.points + 1)[:, None, None]
+        u = grid.points[:, None, None]
+
+        def at(m: int) -> np.ndarray:
+            f = u * self.slope[m] + still
+            f += self.zero[m]
+            if any(len(a) > 1 for _, a in self.rising):
+                f += _log_rising([(s, a[m]) for s, a in self.rising if len(a) > 1], grid, self.shape)
+            return _columns(np.exp(f, out=f), grid)
+
+        return at
+
+
+@dataclass(frozen=True)
+class FallingLaw:
+    """zero: log P(0), coords: {coordinate: value}, thinned; (nodes or 1, draws, genes or 1) each."""
+
+    kernel: object
+    zero: np.ndarray
+    coords: dict[str, np.ndarray]
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(draws, genes)."""
+        return self.zero.shape[1:]
+
+    def genes(self, part: slice) -> FallingLaw:
+        """Some of the genes."""
+        return FallingLaw(self.kernel, _some(self.zero, part), {n: _some(v, part) for n, v in self.coords.items()})
+
+    def counts(self, grid: Grid) -> int:
+        """How many are looked at."""
+        return int(grid.high[-1]) + 1 if grid.high[-1] <= FARTHEST else len(grid.points)
+
+    def pmf(self, grid: Grid) -> AtNode:
+        values = self._at_every_count if grid.high[-1] <= FARTHEST else self._at_points
+        return lambda m: values(m, grid)
+
+    def _at_every_count(self, m: int, grid: Grid) -> np.ndarray:
+        f = log_pmf(self.kernel, self._node(m), self.zero[m], int(grid.high[-1]))
+        f = np.exp(f, out=f)
+        return f if grid.n_single == len(grid.low) else np.add.reduceat(f, grid.low, axis=0)
+
+    def _at_points(self, m: int, grid: Grid) -> np.ndarray:
+        f = _at_counts(lambda u: _log_prob(self.kernel, self._node(m), u), grid.points, self.shape)
+        return _columns(np.exp(f, out=f), grid)
+
+    def _node(self, m: int) -> dict[str, np.ndarray]:
+        return {name: v[m if len(v) > 1 else 0] for name, v in self.coords.items()}
+
+
+def of(kernel, points: Points, nodes: Nodes) -> RisingLaw | FallingLaw:
+    """One component and one kind of cells (Points.singles) at every node, without the gate."""
+    n = points.n_genes
+    core, zero, rising = jax.tree.map(np.asarray, _law(kernel, points.genes(padded(np.arange(n))).core, nodes.x))
+    made = FallingLaw(kernel, zero, core) if rising is None else RisingLaw(zero, *rising)
+    return made.genes(slice(0, n))
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _law(kernel, core, x):
+    n = kernel.thin({name: v[None, :, 0, 0] for name, v in core.items()}, x.T[:, :, None])
+    return n, kernel.log_prob_zero(n), kernel.rising(n)
+
+
+def padded(genes: np.ndarray) -> np.ndarray:
+    """A block's full length, or the power of two above a short one's; the last gene is repeated."""
+    length = max(len(genes), min(BLOCK, 1 << (len(genes) - 1).bit_length()))
+    return genes[np.minimum(np.arange(length), len(genes) - 1)]
+
+
+def log_pmf(kernel, n: dict[str, np.ndarray], zero: np.ndarray, last: int) -> np.ndarray:
+    """log P(u) for u = 0..last along a first axis, of a kernel without rising factorials; zero: log P(0)."""
+    ratio = kernel.descent(n)
+    out = np.empty((last + 1, *zero.shape))
+    out[0] = zero
+    above = np.zeros(zero.shape)
+    with np.errstate(all="ignore"):  # wild draws overflow; their law then stands at the last column
+        for u in range(last + last // 2 + MARGIN, -1, -1):
+            above = ratio(float(u), above)
+            if u < last:
+                out[u + 1] = above
+        np.log(out[1:], out=out[1:])
+    for u in range(last):
+        out[u + 1] += out[u]
+    return out
+
+
+def _some(v: np.ndarray, part: slice) -> np.ndarray:
+    return v if v.shape[-1] == 1 else v[..., part]
+
+
+def _columns(f: np.ndarray, grid: Grid) -> np.ndarray:
+    """The pmf summed over columns, from its values at the grid's points."""
+    n = grid.n_single
+    if n == len(grid.low):
+        return f
+    return np.concatenate([f[:n], 0.5 * grid.width[n:, None, None] * f[n:].reshape(-1, 2, *f.shape[1:]).sum(1)])
+
+
+def _log_rising(terms, grid: Grid, shape) -> np.ndarray:
+    """sum of sign log (a)_u at the grid's points, (points, draws, genes): at single counts as sums of log(a + j)."""
+    u, n = grid.points, grid.n_single
+    out = np.zeros((len(u), *shape))
+    for sign, log_a in terms:
+        a, total = np.exp(log_a), sign * log_a
+        for j in range(1, n):
+            out[j] += total
+            total = total + sign * np.log(a + j)
+        if len(u) > n:
+            out[n:] += sign * _at_counts(lambda u, log_a=log_a: _rising(log_a[None], u), u[n:], log_a.shape)
+    return out
+
+
+def _at_counts(function: Callable, counts: np.ndarray, shape) -> np.ndarray:
+    """(counts, draws, genes) of a compiled function of POINTS of the counts."""
+    out = np.empty((len(counts), *shape))
+    for start in range(0, len(counts), POINTS):
+        part = counts[start : start + POINTS]
+        filled = np.concatenate([part, np.ones(POINTS - len(part))])[:, None, None]
+        out[start : start + POINTS] = np.asarray(function(filled))[: len(part)]
+    return out
+
+
+_rising = jax.jit(log_rising)
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _log_prob(kernel, n, u):
+    return kernel.log_prob({name: v[None] for name, v in n.items()}, u)
