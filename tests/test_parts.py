@@ -461,7 +461,7 @@ def test_a_guided_mixture_over_datasets_in_all_its_slots(mixture):
             cells = ((data.obs["kind"] == label) & (data.obs["batch"] == batch)).to_numpy() & fitted
             point = fit.get_component(label).get_dataset(batch).get_map()
             np.testing.assert_array_equal(point["r"], fit.get_map()["r"][k, d])
-            np.testing.assert_allclose(point["mu"], data.X.toarray()[cells].mean(0), rtol=0.5)
+            np.testing.assert_allclose(point["mu"], data.X.toarray()[cells].mean(0), atol=3.0)  # means are 2 and 12
     drawn = fit.get_component("A").get_ppc_samples(20).mean((0, 1))
     assert (drawn[1::2] > 2 * drawn[::2]).all()  # the genes of A are the odd ones
     pd.testing.assert_frame_equal(fit.to_anndata(data).obs, made.obs, check_dtype=False)

@@ -107,7 +107,7 @@ class Draws:
     def lifted(self, numbers: np.ndarray) -> tuple[dict, dict]:
         """({parameter: (numbers, rank-3 theta)}, the same of the hierarchies' pieces)."""
         if self.guide is not None:
-            return lifted(self.spec, self.facts, svi.draw(self.guide, self.seed, numbers), 1)
+            return lifted(self.spec, self.facts, svi.draw(self.guide, self.seed, numbers), 1, svi.CENTRED)
         found = {name: values[numbers] for name, values in self.chains.items()}
         return {p.name: found.pop(p.name) for p in self.spec.params}, found
 

@@ -15,17 +15,17 @@ FLATTEST_OF_GUIDE = 1.0
 
 
 def negative_diagonal(problem: Problem):
-    """f(thetas, facts, stats) -> {site: diagonal of the negative Hessian}, one product per site.
+    """f(thetas, facts, stats, names) -> {site: diagonal of the negative Hessian}, one product per site.
 
     The product with a vector of ones on a site is its diagonal, since given the rest no two genes and no two
-    cells meet (ENGINE.md 9), nor two components whose cells are known. Mixing weights do meet: theirs is a row's sum.
+    cells meet (ENGINE.md 9), nor two components whose cells are known. names: of some sites alone. Mixing weights do meet: theirs is a row's sum.
     """
     gradient = jax.grad(problem.complete_joint)
 
-    def diagonal(thetas, facts, stats):
+    def diagonal(thetas, facts, stats, names=None):
         at = functools.partial(gradient, facts=facts, stats=stats)
         found = {}
-        for name in thetas:
+        for name in names or thetas:
             ones = {n: (jnp.ones_like if n == name else jnp.zeros_like)(v) for n, v in thetas.items()}
             found[name] = -jax.jvp(at, (thetas,), (ones,))[1][name]
         return found

@@ -44,8 +44,8 @@ class Totals:
     responsibilities: np.ndarray | None = None
 
 
-def moments(spec: ModelSpec, facts: Facts, totals: Totals) -> dict:
-    """{site: value} near the data.
+def moments(spec: ModelSpec, facts: Facts, totals: Totals, centred: bool = False) -> dict:
+    """{site: value} near the data; centred: as in program.Context.
 
     E[u(u-1)] = mu^2 nu^2 (1 + 1/r) with r = mu phi gives the odds phi pooled over genes.
     """
@@ -59,7 +59,7 @@ def moments(spec: ModelSpec, facts: Facts, totals: Totals) -> dict:
     x = {name: formula(core) for name, (_, formula) in derive.REPORTED[spec.family].items()} | _beside_core(spec, totals, len(mu))
     if spec.capture:
         x[spec.capture] = COORDINATES[spec.capture].from_log_nu(np.log(nu).reshape(1, -1, 1))
-    return _sites(spec, facts, _apart(spec, totals, {name: np.asarray(v, float) for name, v in x.items()}))
+    return _sites(spec, facts, centred, _apart(spec, totals, {name: np.asarray(v, float) for name, v in x.items()}))
 
 
 def _negative_binomial(log_mean, log_phi):
@@ -116,7 +116,7 @@ def _apart(spec: ModelSpec, totals: Totals, x: dict) -> dict:
     return x | {name: x[name] + offset for name in others}
 
 
-def _sites(spec: ModelSpec, facts: Facts, x: dict) -> dict:
+def _sites(spec: ModelSpec, facts: Facts, centred: bool, x: dict) -> dict:
     """{site: value} at which the model draws log-scale values x, cut to the axes that the parameters have."""
     found = {}
     for p in spec.params:
@@ -126,7 +126,7 @@ def _sites(spec: ModelSpec, facts: Facts, x: dict) -> dict:
             shape = (shape[0] - 1, *shape[1:])
         missing = tuple(i for i in range(3) if shape[i] == 1 and theta.shape[i] > 1)
         theta = np.broadcast_to(theta.mean(missing, keepdims=True), shape)
-        found |= priors.start(p.name, p.prior, p.axes, f"{p.name}_unconstrained", theta)
+        found |= priors.start(p.name, p.prior, p.axes, f"{p.name}_unconstrained", theta, centred)
     return {name: np.array(v, float) for name, v in found.items()}
 
 

@@ -6,7 +6,7 @@ never an optimiser's own word (ENGINE.md, Optimising).
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 import jax
@@ -59,16 +59,17 @@ def _conjugate_gradients(product, gradient, radius):
 
 
 def stepper(problem: Problem):
-    """jit f(thetas, radius, facts, stats) -> (candidate thetas, value, candidate value, predicted gain, decrement, inside).
+    """jit f(thetas, held, radius, facts, stats) -> (candidate thetas, value, candidate value, predicted gain, decrement,
 
-    The region is a ball in coordinates scaled by the curvature at the current point.
+    inside). The region is a ball in coordinates scaled by the curvature at the current point; held: sites that stay.
     """
     diagonal = curvature.negative_diagonal(problem)
 
-    def step(thetas, radius, facts, stats):
+    def step(thetas, held, radius, facts, stats):
         centre, unravel = ravel_pytree(thetas)
-        scale = ravel_pytree(curvature.scale(diagonal(thetas, facts, stats)))[0]
-        loss = lambda y: -problem.log_joint(unravel(centre + scale * y), facts, stats)  # noqa: E731
+        bend = diagonal({**held, **thetas}, facts, stats, sorted(thetas))
+        scale = ravel_pytree(curvature.scale(bend))[0]
+        loss = lambda y: -problem.log_joint({**held, **unravel(centre + scale * y)}, facts, stats)  # noqa: E731
         origin = jnp.zeros_like(centre)
         value, gradient = jax.value_and_grad(loss)(origin)
         product = lambda v: jax.jvp(jax.grad(loss), (origin,), (v,))[1]  # noqa: E731
@@ -79,12 +80,22 @@ def stepper(problem: Problem):
     return jax.jit(step)
 
 
-def find(problem: Problem, start: dict, on_step: Callable = lambda **_: None, tolerance: float = TOLERANCE) -> Mode:
-    """The mode from `start` ({site: theta}). Raises NumericalError where the log joint is not finite at the start."""
+def find(
+    problem: Problem,
+    start: dict,
+    on_step: Callable = lambda **_: None,
+    tolerance: float = TOLERANCE,
+    held: Collection[str] = (),
+) -> Mode:
+    """The mode from `start` ({site: theta}), in the sites that are not `held`.
+
+    Raises NumericalError where the log joint is not finite at the start.
+    """
     step = stepper(problem)
+    kept, start = {n: start[n] for n in held}, {n: v for n, v in start.items() if n not in held}
     thetas, radius, value, decrement = start, float(sum(v.size for v in start.values())) ** 0.5, float("nan"), float("inf")
     for i in range(MAX_STEPS):
-        candidate, value, reached, gain, decrement, inside = step(thetas, radius, problem.facts, problem.stats)
+        candidate, value, reached, gain, decrement, inside = step(thetas, kept, radius, problem.facts, problem.stats)
         value, reached, gain, decrement = (float(v) for v in (value, reached, gain, decrement))
         if value != value or abs(value) == float("inf"):
             raise NumericalError(f"the log density is {-value} at step {i} of the search for the mode")
@@ -94,8 +105,8 @@ def find(problem: Problem, start: dict, on_step: Callable = lambda **_: None, to
         ratio = (value - reached) / max(gain, 1e-300)
         if bool(inside) and decrement < tolerance:
             better = reached <= value + grain
-            return Mode(candidate if better else thetas, -min(value, reached), decrement, i + 1, True)
+            return Mode(kept | (candidate if better else thetas), -min(value, reached), decrement, i + 1, True)
         radius = radius * 2.0 if ratio > 0.75 else (radius if ratio > 0.25 else radius / 4.0)
         if reached == reached and (ratio > 1e-4 or abs(value - reached) <= grain):
             thetas = candidate
-    return Mode(thetas, -value, decrement, MAX_STEPS, False)
+    return Mode(kept | thetas, -value, decrement, MAX_STEPS, False)

@@ -101,7 +101,7 @@ def fit(problem: Problem, start: dict, options: Options, on_step: Callable = lam
 
 def posterior(problem: Problem, chains: Chains) -> tuple[Posterior, dict[str, diagnostics.Convergence]]:
     """The posterior, its point the mean of the thetas (MODELS.md 6), and how each stored parameter has converged."""
-    draws, pieces = lifted(problem.spec, problem.cells, chains.draws, 2)
+    draws, pieces = lifted(problem.spec, problem.cells, chains.draws, 2, problem.centred)
     switched = 0
     if problem.spec.mixed:
         axes = {name: site.axes for name, site in problem.sites.items()}

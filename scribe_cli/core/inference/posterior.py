@@ -113,11 +113,11 @@ class Posterior:
         return values.reshape(*lead, *values.shape[1:])
 
 
-def lifted(spec: ModelSpec, facts: Facts, sites: Mapping, lead: int) -> tuple[dict, dict]:
+def lifted(spec: ModelSpec, facts: Facts, sites: Mapping, lead: int, centred: bool) -> tuple[dict, dict]:
     """(thetas, pieces) of a Posterior from draws of its sites, {site: `lead` sample dims + the site's shape}."""
     sizes = next(iter(sites.values())).shape[:lead]
     flat = {name: np.asarray(v).reshape(-1, *v.shape[lead:]) for name, v in sites.items()}
-    at = jax.jit(jax.vmap(lambda sites, facts: program.thetas(spec, facts, sites), (0, None)))
+    at = jax.jit(jax.vmap(lambda sites, facts: program.thetas(spec, facts, sites, centred), (0, None)))
     n, block = len(next(iter(flat.values()))), _block(flat)
     parts = [at({k: v[a : a + block] for k, v in flat.items()}, facts) for a in range(0, n, block)]
     thetas = {p.name: np.concatenate([np.asarray(part[p.name]) for part in parts]) for p in spec.params}

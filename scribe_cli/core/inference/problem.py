@@ -33,6 +33,7 @@ class Problem:
 
     facts, stats: of the rows that inference runs on; cells: the facts of all cells, one row each;
     row_of_cell: (cells,) the row each cell shares, or None where every cell is its own row.
+    centred: whether the z of hierarchies stand for the values around their locations (program.Context);
     minibatch: where the whole is never evaluated at once, then `stats` is empty.
     """
 
@@ -43,13 +44,14 @@ class Problem:
     cells: Facts
     row_of_cell: np.ndarray | None = None
     minibatch: Minibatch | None = None
+    centred: bool = False
     log_joint: Callable = field(init=False)
     complete_joint: Callable = field(init=False)
     sites: dict = field(init=False)
 
     def __post_init__(self):
-        object.__setattr__(self, "log_joint", program.log_joint(self.spec, self.lane))
-        object.__setattr__(self, "complete_joint", program.log_joint(self.spec, self.lane, mixture.complete))
+        object.__setattr__(self, "log_joint", program.log_joint(self.spec, self.lane, centred=self.centred))
+        object.__setattr__(self, "complete_joint", program.log_joint(self.spec, self.lane, mixture.complete, self.centred))
         object.__setattr__(self, "sites", program.sites(self.spec, self.facts))
 
     def has_cells(self, site: str) -> bool:

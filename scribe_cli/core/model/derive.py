@@ -104,6 +104,11 @@ def is_piece(site: str) -> bool:
     return not site.endswith(("_unconstrained", "_z"))
 
 
+def is_scale(site: str) -> bool:
+    """Whether a site is part of a hierarchy's scale."""
+    return is_piece(site) and not site.endswith("_loc")
+
+
 def support_of_piece(site: str) -> str:
     return PIECES.get(site.rpartition("_")[2], "positive")
 

@@ -22,10 +22,15 @@ from .spec import ModelSpec, Prior
 
 
 class Context:
-    """One pass over a model's sites: plates made once, arguments looked up, values rank 3."""
+    """One pass over a model's sites: plates made once, arguments looked up, values rank 3.
 
-    def __init__(self, facts: Facts):
-        self.facts = facts
+    centred: the z of a hierarchy stands for location + scale z itself. The model is the same; what an engine moves in are
+    then the values that the data see (Papaspiliopoulos, Roberts and Skold 2007).
+    """
+
+    def __init__(self, facts: Facts, centred: bool = False):
+        self.facts, self.centred = facts, centred
+        self.uncentred: dict = {}  # {site: z} of a centred pass
         self.drawn: dict = {}  # {parameter: log-scale value} of those that stand before
         self._families = priors.load()
         self._plates = {a: numpyro.plate(a, n, dim=SLOT[a]) for a, n in facts.sizes.items()}
@@ -59,13 +64,13 @@ class Context:
         return tuple(jnp.broadcast_to(jnp.asarray(a, float).reshape((1,) * (3 - jnp.ndim(a)) + jnp.shape(a)), shape) for a in arguments)
 
 
-def draw(spec: ModelSpec, facts: Facts) -> dict:
+def draw(spec: ModelSpec, facts: Facts, centred: bool = False) -> dict:
     """{parameter: log-scale value, rank 3}. The only caller of numpyro.sample."""
-    return from_thetas(spec, _draw_thetas(spec, facts))
+    return from_thetas(spec, _draw_thetas(spec, Context(facts, centred)))
 
 
-def _draw_thetas(spec: ModelSpec, facts: Facts) -> dict:
-    context, thetas = Context(facts), {}
+def _draw_thetas(spec: ModelSpec, context: Context) -> dict:
+    thetas = {}
     for p in spec.params:
         thetas[p.name] = context.theta(p.name, p.prior, p.axes, f"{p.name}_unconstrained")
         context.drawn[p.name] = SUPPORTS[p.support].to_log(thetas[p.name])
@@ -96,21 +101,32 @@ def log_likelihood(spec: ModelSpec, lane, x: dict, facts: Facts, stats: dict, mi
     return sum(lane.terms(kernels.load(spec.kernel), natural(spec, x), facts, stats, mix).values())
 
 
-def log_joint(spec: ModelSpec, lane, mix=mixture.marginal):
-    """f(thetas, facts, stats): log prior plus log likelihood, in the lifted coordinates.
+def log_joint(spec: ModelSpec, lane, mix=mixture.marginal, centred: bool = False):
+    """f(sites, facts, stats): log prior plus log likelihood, in the lifted coordinates.
 
-    mix: how the components of a cell are put together (numerics/mixture.py).
+    mix: how the components of a cell are put together (numerics/mixture.py); centred: as in Context.
     """
 
     def model(facts, stats):
-        numpyro.factor("counts", log_likelihood(spec, lane, draw(spec, facts), facts, stats, mix))
+        numpyro.factor("counts", log_likelihood(spec, lane, draw(spec, facts, centred), facts, stats, mix))
 
     return lambda sites, facts, stats: log_density(model, (facts, stats), {}, sites)[0]
 
 
-def thetas(spec: ModelSpec, facts: Facts, sites: dict) -> dict:
+def thetas(spec: ModelSpec, facts: Facts, sites: dict, centred: bool = False) -> dict:
     """{parameter: lifted value, rank 3} at given sites: the draw, with its latents substituted."""
-    seeded = handlers.seed(lambda: _draw_thetas(spec, facts), jax.random.PRNGKey(0))
+    return _substituted(spec, Context(facts, centred), sites)
+
+
+def uncentred(spec: ModelSpec, facts: Facts, sites: dict) -> dict:
+    """Centred sites as those of the model itself."""
+    context = Context(facts, centred=True)
+    _substituted(spec, context, sites)
+    return sites | context.uncentred
+
+
+def _substituted(spec: ModelSpec, context: Context, sites: dict) -> dict:
+    seeded = handlers.seed(lambda: _draw_thetas(spec, context), jax.random.PRNGKey(0))
     return handlers.substitute(seeded, data=sites)()
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 import numpy as np
+from scipy.sparse import csr_array
 from scipy.special import gammaln
 
 from .special import log_rising
@@ -58,6 +59,23 @@ def pack_pairs(gene, count, n, n_cells, n_genes: int, dataset=None) -> dict:
     """
     row, count, n, of_rows = _by_row(gene, count, n, n_cells, n_genes, dataset)
     return of_rows | {"row": row, "count": count.astype(float), "n": n}
+
+
+def pack_cell_pairs(csr, row_of_cell, pairs: dict) -> dict:
+    """Which of the distinct counts of `pack_pairs` each cell holds: `cells` (cells x pairs) and its transpose `pairs`, each
+
+    the (data, indices, pointers) of compressed rows. csr: counts (cells, genes), no zeros stored; row_of_cell: (cells,)
+    the first row of a cell's dataset.
+    """
+    row = csr.indices.astype(np.int64) + np.repeat(row_of_cell, np.diff(csr.indptr))
+    known = pairs["row"].astype(np.int64) << 32 | pairs["count"].astype(np.int64)
+    held = np.searchsorted(known, row << 32 | csr.data.astype(np.int64))
+    cells = csr_array((np.ones(len(held)), held, csr.indptr), (csr.shape[0], len(known)))
+    return {"cells": _parts(cells), "pairs": _parts(csr_array(cells.T))}
+
+
+def _parts(matrix) -> tuple:
+    return matrix.data, matrix.indices.astype(np.int32), matrix.indptr.astype(np.int32)
 
 
 def _by_row(gene, count, n, n_cells, n_genes, dataset):

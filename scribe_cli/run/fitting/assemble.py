@@ -11,12 +11,12 @@ import numpy as np
 
 from ...core.axes import COMPONENT, DATASET
 from ...core.facts import Facts
-from ...core.inference import components, initial
+from ...core.inference import components, initial, svi
 from ...core.inference.initial import Totals
 from ...core.inference.problem import Minibatch, Problem
 from ...core.model.spec import ModelSpec
 from ...core.numerics import choose, lanes
-from ...core.numerics.counts import pack_pairs, pack_tails
+from ...core.numerics.counts import pack_cell_pairs, pack_pairs, pack_tails
 from ...core.numerics.lanes import Lane
 from ...data import statistics
 from ...data.counts import CountData
@@ -60,19 +60,20 @@ def collect(counts: CountData, spec: ModelSpec) -> Collected:
 
 
 def problem(collected: Collected, spec: ModelSpec, engine: str, batch_size: int | None, share_rows: bool) -> Problem:
-    """`share_rows`: equal cells share a row, for engines that allow it (mode and mean-field; never NUTS)."""
-    counts = collected.counts
+    """`share_rows`: for the mode and the mean-field guide, which allow equal cells to share a row; never NUTS."""
+    counts, centred = collected.counts, share_rows and svi.CENTRED
     if batch_size is not None and batch_size < counts.n_cells:
         lane, size = lanes.load()["dense"], batch_size
     else:
         lane = choose.choose(spec, engine)
         size = _affordable(lane, counts, collected.cells.sizes.get(COMPONENT, 1)) if share_rows else None
     if size is not None:
-        return Problem(spec, lane, collected.cells, {}, _device(collected.cells), minibatch=_minibatch(counts, size))
+        return Problem(spec, lane, collected.cells, {}, _device(collected.cells), None, _minibatch(counts, size), centred)
     rows, row_of_cell = _device(collected.cells), None
     if share_rows and lane.shares_rows:
         rows, row_of_cell = _shared_rows(collected), collected.kinds.row_of_cell
-    return Problem(spec, lane, rows, stats(lane, spec, collected, row_of_cell is not None), _device(collected.cells), row_of_cell)
+    of_rows = stats(lane, spec, collected, row_of_cell is not None)
+    return Problem(spec, lane, rows, of_rows, _device(collected.cells), row_of_cell, centred=centred)
 
 
 def stats(lane: Lane, spec: ModelSpec, collected: Collected, shared: bool) -> dict:
@@ -83,7 +84,7 @@ def stats(lane: Lane, spec: ModelSpec, collected: Collected, shared: bool) -> di
 def start(collected: Collected, problem: Problem, seed: int = 0, on_step: Callable = lambda **_: None) -> dict:
     """{site: value} from the data's moments, and for minibatches from the mode of some of the cells."""
     totals = _totals(collected, problem, seed)
-    found = _device(initial.moments(problem.spec, problem.facts, totals))
+    found = _device(initial.moments(problem.spec, problem.facts, totals, problem.centred))
     if problem.minibatch is None or problem.spec.hierarchical:
         return found
     return initial.refined(problem, found, totals.row, seed, on_step)
@@ -146,6 +147,12 @@ def _pairs(collected: Collected, shared: bool) -> dict:
     return pack_pairs(*_packed(collected))
 
 
+def _cell_pairs(collected: Collected, shared: bool) -> dict:
+    counts = collected.counts
+    first = np.zeros(counts.n_cells, np.int64) if collected.dataset is None else collected.dataset * counts.n_genes
+    return pack_cell_pairs(counts.csr, first, _pairs(collected, shared))
+
+
 def _packed(collected: Collected) -> tuple:
     h = collected.histogram
     return h.gene, h.count, h.n, collected.n_cells, collected.counts.n_genes, h.dataset
@@ -159,7 +166,7 @@ def _counts(collected: Collected, shared: bool) -> np.ndarray:
     return collected.counts.csr.toarray()
 
 
-STATISTICS = {"tails": _tails, "pairs": _pairs, "row_total": _row_total, "counts": _counts}
+STATISTICS = {"tails": _tails, "pairs": _pairs, "cell_pairs": _cell_pairs, "row_total": _row_total, "counts": _counts}
 
 
 def _device(tree):

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from ...core.inference import diagnostics, nuts, svi
 from ...core.inference.posterior import Posterior
+from ...core.model import program
 from ...core.model.spec import ModelSpec
 from ..recipe.config import Config
 from ..terminal.console import Console
@@ -75,7 +76,8 @@ def _guide_centre(collected: Collected, spec: ModelSpec, config: Config, console
     """Where chains start if the recipe says how to optimise: the location of the guide that this gives. Else at the mode."""
     problem = assemble.problem(collected, spec, config.engine, config.svi.batch_size, share_rows=True)
     start = assemble.start(collected, problem, config.seed, _progress(console))
-    return problem.by_cell(svi.fit(problem, start, svi_options(config), _progress(console)).params["loc"])
+    centre = problem.by_cell(svi.fit(problem, start, svi_options(config), _progress(console)).params["loc"])
+    return program.uncentred(spec, problem.cells, centre)
 
 
 def _progress(console: Console):

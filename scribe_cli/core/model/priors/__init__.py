@@ -10,21 +10,21 @@ from ... import registry
 
 @dataclass(frozen=True)
 class Family:
-    """draw(context, name, prior, axes, site) -> theta, rank 3; start(name, prior, axes, site, theta) -> {site: value} the
+    """draw(context, name, prior, axes, site) -> theta, rank 3; start(name, prior, axes, site, theta, centred) -> {site: value}
 
-    sites at which a draw is `theta`. name: the parameter's; site: the site's name where the family is a single law;
+    the sites at which a draw is `theta`. name: the parameter's; site: the site's name where the family is a single law;
     arguments: names of the hyperparameters, in the order a recipe lists them.
     """
 
     name: str
     arguments: tuple[str, ...]
     draw: Callable
-    start: Callable = lambda name, prior, axes, site, theta: {site: theta}
+    start: Callable = lambda name, prior, axes, site, theta, centred: {site: theta}
 
 
-def start(name: str, prior, axes, site: str, theta) -> dict:
-    """{site: value} at which `prior` draws theta (rank 3)."""
-    return load()[prior.family].start(name, prior, axes, site, theta)
+def start(name: str, prior, axes, site: str, theta, centred: bool) -> dict:
+    """{site: value} at which `prior` draws theta (rank 3); centred: as in program.Context."""
+    return load()[prior.family].start(name, prior, axes, site, theta, centred)
 
 
 def load() -> dict[str, Family]:

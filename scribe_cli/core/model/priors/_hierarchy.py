@@ -35,21 +35,25 @@ def draw(log_scale, context, name, prior, axes):
         return f"{name}_{prior.over}_{suffix}"
 
     scale = jnp.exp(log_scale(context, piece, prior, axes))
-    z = context.site(piece("z"), lambda shape: dist.Normal(*context.broadcast(shape, 0.0, 1.0)), axes)
-    return location + scale * z
+    if not context.centred:
+        z = context.site(piece("z"), lambda shape: dist.Normal(*context.broadcast(shape, 0.0, 1.0)), axes)
+        return location + scale * z
+    theta = context.site(piece("z"), lambda shape: dist.Normal(*context.broadcast(shape, location, scale)), axes)
+    context.uncentred[piece("z")] = (theta - location) / scale
+    return theta
 
 
-def start(pieces, name, prior, axes, theta):
+def start(pieces, name, prior, axes, theta, centred):
     """Location and spread of theta, and z that lead back to it; `pieces(log_scale, prior)` are the scale's own sites."""
     location = theta.mean(SLOT[prior.over], keepdims=True)
-    found = start_of(name, prior.base, location_axes(prior, axes), f"{name}_loc", location)
+    found = start_of(name, prior.base, location_axes(prior, axes), f"{name}_loc", location, centred)
     shared, local = shared_axes(prior, axes), local_axes(prior, axes)
     spread = _of_slots(lambda v, s: np.sqrt((v**2).mean(s, keepdims=True)), theta - location, shared)
     scale = np.where(spread < 1e-3, START_SCALE, spread)
     for piece, (value, everywhere) in pieces(np.log(scale), prior).items():
         shape = [theta.shape[slot] if any(SLOT[a] == slot for a in local) else 1 for slot in (-3, -2, -1)]
         found[f"{name}_{prior.over}_{piece}"] = value if everywhere else np.broadcast_to(value, shape)
-    return found | {f"{name}_{prior.over}_z": (theta - location) / scale}
+    return found | {f"{name}_{prior.over}_z": theta if centred else (theta - location) / scale}
 
 
 def _of_slots(reduce, values, kept):
@@ -66,5 +70,5 @@ def family(name, arguments, log_scale, pieces):
         name,
         arguments,
         lambda context, n, prior, axes, site: draw(log_scale, context, n, prior, axes),
-        lambda n, prior, axes, site, theta: start(pieces, n, prior, axes, theta),
+        lambda n, prior, axes, site, theta, centred: start(pieces, n, prior, axes, theta, centred),
     )

@@ -22,7 +22,7 @@ def draw(context, name, prior, axes, site):
     return jnp.moveaxis(theta, -1, -4)[..., 0, :, :]
 
 
-def start(name, prior, axes, site, theta):
+def start(name, prior, axes, site, theta, centred):
     return {site: np.moveaxis(theta[:, None], 0, -1)}
 
 
