@@ -149,8 +149,8 @@ def test_prior_ratio_is_one_for_draws_of_the_prior():
     gate = rng.beta(1, 9, (2, 4000, 1, 1, zoo.N_GENES))
     spread = np.where(np.arange(zoo.N_GENES) == 3, 0.5, 1.0)
     draws = {
-        "mu_unconstrained": rng.normal(0.5, 3.0 * spread, gate.shape),
-        "gate_unconstrained": np.log(gate) - np.log1p(-gate),
+        "mu": rng.normal(0.5, 3.0 * spread, gate.shape),
+        "gate": np.log(gate) - np.log1p(-gate),
     }
     ratio = diagnostics.prior_ratio(Posterior(spec, facts, ("chain", "draw"), draws, {}, "lifted_mean"))
     assert set(ratio) == {"mu", "gate"}  # p is no gene's, p_capture a cell's

@@ -10,7 +10,7 @@ import pytest
 from scribe_cli.cli.main import main
 from scribe_cli.core.model import parameterizations
 from scribe_cli.core.model.capture import COORDINATES
-from scribe_cli.core.model.derive import REPORTED
+from scribe_cli.core.model.derive import NAMES, OF_BNB, REPORTED
 from scribe_cli.core.model.explain import explain
 from scribe_cli.core.model.resolve import resolve
 from scribe_cli.core.model.supports import SUPPORTS
@@ -75,15 +75,17 @@ def test_informed_capture_is_written_with_its_numbers():
     assert "eta_c = -log nu_c" in explain(SPEC).equations
 
 
-VALUES = {"mu": 3.0, "phi": 0.4, "p": 0.3, "r": 2.5}
+VALUES = {"mu": 3.0, "phi": 0.4, "p": 0.3, "r": 2.5, "omega": 0.7}
+VALUES |= {"b": 1.7, "k_off": 0.9, "s": 1.3, "F": 0.6, "kappa": 2.2, "delta": 0.15, "alpha": 0.4, "beta": 1.9, "r_hat": 5.0}
+COORDINATE_OF = {"log_rate": "r_hat"} | {c: c.partition("_")[2] for c in ("log_r", "logit_p", "log_omega", "log_alpha", "log_beta")}
 FORMULAS = [
     (f"{m.name} {coordinate}", formula, {n: s for n, _, s in m.samples}, coordinate.partition("_")[0])
     for m in parameterizations.members().values()
     for coordinate, formula in m.natural.items()
 ]
 FORMULAS += [
-    (f"{kernel} {name}", formula, {"log_r": "positive", "logit_p": "unit"}, {"unit": "logit"}.get(support, "log"))
-    for kernel, rows in REPORTED.items()
+    (f"{kernel} {name}", formula, {c: "unit" if c == "logit_p" else "positive" for c in formula.inputs}, {"unit": "logit"}.get(support, "log"))
+    for kernel, rows in (REPORTED | {"bnb": OF_BNB}).items()
     for name, (support, formula) in rows.items()
 ]
 
@@ -91,7 +93,7 @@ FORMULAS += [
 @pytest.mark.parametrize("formula, supports, scale", [f[1:] for f in FORMULAS], ids=[f[0] for f in FORMULAS])
 def test_a_formula_says_what_it_computes(formula, supports, scale):
     """The text as arithmetic, against the function on the log scale."""
-    given = {name: VALUES[name.removeprefix("log_").removeprefix("logit_")] for name in formula.inputs}
+    given = {name: VALUES[COORDINATE_OF.get(name) or NAMES[name].symbol] for name in formula.inputs}
     found = formula({name: SUPPORTS[supports[name]].from_value(np.float64(value)) for name, value in given.items()})
     product = re.sub(r"(?<=[\w)]) (?=[\w(])", "*", formula.text)
     said = eval(product, {}, VALUES)

@@ -81,7 +81,7 @@ REPORTED = {
         "switching_ratio": ("positive", Formula(("log_alpha", "log_beta"), lambda a, b: b - a, "beta/alpha")),
         "concentration": ("positive", Formula(("log_alpha", "log_beta"), logaddexp, "alpha+beta")),
         "inv_concentration": ("unit", Formula(("log_alpha", "log_beta"), lambda a, b: -logaddexp(a, b), "1/(alpha+beta+1)")),
-        "excess_fano": ("positive", Formula(RATES, _excess_fano, "r_hat beta/((alpha+beta)(alpha+beta+1))")),
+        "excess_fano": ("positive", Formula(RATES, _excess_fano, "r_hat beta/((alpha+beta) (alpha+beta+1))")),
     },
 }
 
