@@ -2,11 +2,14 @@
 
 log P(u) = u log L - log u! - log B(alpha, beta) + log of the integral of x^(alpha+u-1) (1-x)^(beta-1) e^(-L x) over (0, 1), by
 the trapezoid rule in z = logit x, whose error falls like exp(-pi^2/h) (ENGINE.md 7). The integrand in z has one mode; a
-window of its own is laid around it for every entry, and what lies beyond the window where the integrand is an exponential,
-as it is for rare genes and slow promoters, is a geometric series whose sum the end weights carry.
+window of its own is laid around it for every entry. Where the integrand falls slowly, as it does for rare genes and slow
+promoters, it is an exponential times a power series, and the nodes beyond the window are a geometric series whose sum the
+end weights carry. Of a rare gene, 1 - P(0) is integrated instead, so that log P(0) is as precise as it is small.
 """
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import jax
 import jax.numpy as jnp
@@ -25,10 +28,11 @@ from . import AbstractKernel
 
 NODES = 160
 DROP = 42.0  # nats below the mode where a window ends
-STRAIGHT = 25.0  # -log of the part by which the integrand may miss an exponential beyond a window
+STRAIGHT = 9.0  # -log of the variable of the power series that the integrand is beyond a window
 HALVINGS = 12  # of the interval that a window's end is looked for in
 BLOCK = 4096  # entries whose nodes are in memory at one time
 LARGEST_LOG_BETA = 40.0  # beyond, the law is the negative binomial of the same rate / beta to 1e-17
+RARE = 0.5  # mean below which P(0) is one less the probability of a count
 
 
 def _finite(n):
@@ -49,51 +53,106 @@ def _log_beta_function(log_a, log_b):
     return large + tails + moved - log_a - log_shift_product(a) - log_b - log_shift_product(b)
 
 
-def _log_integrand(z, left, beta, rate):
-    """left: alpha + u."""
-    return left * log_sigmoid(z) - beta * softplus(z) - rate * jax.nn.sigmoid(z)
+@dataclass(frozen=True)
+class _Entries:
+    """The integrands of entries (1, n): x^left (1-x)^beta e^(-rate x), or x^left (1-x)^beta (1 - e^(-rate x)) where `rare`."""
+
+    left: jax.Array
+    beta: jax.Array
+    rate: jax.Array
+    rare: jax.Array
+
+    def log_and_factor(self, z):
+        """Of nodes z, (1 or more, n): the integrand is exp(log) factor, and only log is large."""
+        x, falling = jax.nn.sigmoid(z), softplus(z)
+        log = self.left * (z - falling) - self.beta * falling - jnp.where(self.rare, 0.0, self.rate * x)
+        return log, jnp.where(self.rare, -jnp.expm1(-self.rate * x), 1.0)
+
+    def log(self, z):
+        log, factor = self.log_and_factor(z)
+        return log + jnp.log(jnp.maximum(factor, 1e-300))
+
+    @property
+    def mode(self):
+        """logit of the one root in (0, 1) of rate x^2 - (left + beta + rate) x + left; of a point near it where rare."""
+        left, rate = jnp.where(self.rare, self.left + 1.0, self.left), jnp.where(self.rare, 0.0, self.rate)
+        total, difference = left + self.beta + rate, left + self.beta - rate
+        root = jnp.sqrt(jnp.maximum(difference**2 + 4.0 * rate * self.beta, 0.0))
+        x = 2.0 * left / (total + root)
+        below = (root - difference) / jnp.maximum(2.0 * rate, 1e-300)
+        return jnp.log(x) - jnp.log(jnp.where(difference > 0, 2.0 * self.beta / jnp.maximum(difference + root, 1e-300), below))
+
+    @property
+    def reach(self):
+        """Distance from 0 beyond which the integrand is an exponential times a short power series."""
+        return STRAIGHT + jnp.log(self.left + self.beta + self.rate + 1.0)
+
+    def below(self):
+        """(rate, c1, c2): for z -> -oo the integrand goes like e^(rate z) (1 + c1 w + c2 w^2 + ...), w = e^z."""
+        both = self.left + self.beta
+        half = jnp.where(self.rare, 0.5 * self.rate, self.rate)
+        c1 = jnp.where(self.rare, -1.0, 0.0) - both - half
+        # (1+w)^-both, and e^(-L x) or (1 - e^(-L x))/(L x) x/w with x = w/(1+w)
+        of_law = jnp.where(self.rare, 1.0 + self.rate + self.rate**2 / 6.0, self.rate + 0.5 * self.rate**2)
+        c2 = 0.5 * both * (both + 1.0) + of_law + both * (half + jnp.where(self.rare, 1.0, 0.0))
+        return self.left + jnp.where(self.rare, 1.0, 0.0), c1, c2
+
+    def above(self):
+        """As `below`, for z -> oo and w = e^-z."""
+        both = self.left + self.beta
+        q = _over_expm1(self.rate)
+        b1 = jnp.where(self.rare, -q, self.rate)
+        b2 = jnp.where(self.rare, -q * (0.5 * self.rate - 1.0), 0.5 * self.rate**2 - self.rate)
+        return self.beta, b1 - both, b2 - both * b1 + 0.5 * both * (both + 1.0)
 
 
-def _mode(left, beta, rate):
-    """logit of the one root in (0, 1) of rate x^2 - (left + beta + rate) x + left."""
-    total, difference = left + beta + rate, left + beta - rate
-    root = jnp.sqrt(jnp.maximum(difference**2 + 4.0 * rate * beta, 0.0))
-    x = 2.0 * left / (total + root)
-    y = jnp.where(difference > 0, 2.0 * beta / jnp.maximum(difference + root, 1e-300), (root - difference) / (2.0 * rate))
-    return jnp.log(x) - jnp.log(y)
+def _over_expm1(x):
+    """x / (e^x - 1) and its slopes, of positive x."""
+    small = x < 1e-2
+    large = jnp.clip(jnp.where(small, 1.0, x), None, 600.0)
+    return jnp.where(small, 1.0 - 0.5 * x + x**2 / 12.0 - x**4 / 720.0, large / jnp.expm1(large))
 
 
-def _end(inside, outside, lowest, left, beta, rate):
-    """Between the mode (inside) and where the integrand is straight: the point where it has dropped, or the latter."""
+def _end(entries, inside, outside, lowest):
+    """Between the mode (inside) and where the integrand is a series: the point where it has dropped, or the latter."""
     for _ in range(HALVINGS):
         middle = 0.5 * (inside + outside)
-        high = _log_integrand(middle, left, beta, rate) > lowest
+        high = entries.log(middle) > lowest
         inside, outside = jnp.where(high, middle, inside), jnp.where(high, outside, middle)
     return outside
 
 
-def _window(left, beta, rate):
-    """(first node, step). No gradient: where the nodes lie changes no sum."""
-    left, beta, rate = (jax.lax.stop_gradient(v) for v in (left, beta, rate))
-    mode, reach = _mode(left, beta, rate), STRAIGHT + jnp.log(left + beta + rate)
-    lowest = _log_integrand(mode, left, beta, rate) - DROP
-    first = _end(mode, jnp.minimum(-reach, mode), lowest, left, beta, rate)
-    last = _end(mode, jnp.maximum(reach, mode), lowest, left, beta, rate)
+def _window(entries):
+    """(first node, step)."""
+    mode, reach = entries.mode, entries.reach
+    lowest = entries.log(mode) - DROP
+    first = _end(entries, mode, jnp.minimum(-reach, mode), lowest)
+    last = _end(entries, mode, jnp.maximum(reach, mode), lowest)
     return first, (last - first) / (NODES - 1)
 
 
-def _log_integral(left, beta, rate):
-    """Of entries (n,): the log of the integral over z."""
-    first, h = _window(left, beta, rate)
-    z = first[:, None] + h[:, None] * jnp.arange(NODES)[None]
-    g = _log_integrand(z, left[:, None], beta[:, None], rate[:, None])
-    largest = jax.lax.stop_gradient(g.max(1))
-    f = jnp.exp(g - largest[:, None])
-    ends = f[:, 0] * _beyond(left * h) + f[:, -1] * _beyond(beta * h)
-    return largest + jnp.log(h) + jnp.log(f.sum(1) + ends)
+def _log_integral(*of_entries):
+    """Of (left, beta, rate, rare), each (n,): the log of the integral over z."""
+    rows = [v[None] for v in of_entries]
+    entries = _Entries(*rows)
+    # where the nodes lie changes no sum, so nothing is differentiated through it
+    first, h = _window(_Entries(*map(jax.lax.stop_gradient, rows)))
+    log, factor = entries.log_and_factor(first + h * jnp.arange(NODES)[:, None])
+    largest = jax.lax.stop_gradient(log.max(0, keepdims=True))
+    f = jnp.exp(log - largest) * factor
+    last = first + h * (NODES - 1)
+    ends = f[:1] * _beyond(h, first, entries.reach, *entries.below()) + f[-1:] * _beyond(h, -last, entries.reach, *entries.above())
+    return (largest + jnp.log(h) + jnp.log(f.sum(0, keepdims=True) + ends))[0]
 
 
-def _beyond(x):
+def _beyond(h, z, reach, rate, c1, c2):
+    """The sum over the nodes at and below z - h of an integrand e^(rate z) (1 + c1 w + c2 w^2), w = e^z; at z it is 1."""
+    w = jnp.where(z < -reach + 1e-6, jnp.exp(z), 0.0)  # 0: it has dropped by so much that no series is needed
+    series = _series(rate * h) + c1 * w * _series((rate + 1.0) * h) + c2 * w**2 * _series((rate + 2.0) * h)
+    return series / (1.0 + c1 * w + c2 * w**2)
+
+
+def _series(x):
     """e^-x + e^-2x + ... = 1/(e^x - 1)."""
     return 1.0 / jnp.expm1(jnp.minimum(x, 600.0))
 
@@ -120,9 +179,12 @@ class TwoState(AbstractKernel):
     def log_prob(self, n, u):
         log_alpha, log_beta, log_rate = _finite(n)
         alpha, beta, rate = jnp.exp(log_alpha), jnp.exp(log_beta), jnp.exp(log_rate)
-        entries = jnp.broadcast_arrays(alpha + u, beta, rate)
+        rare = (u == 0) & (rate * alpha < RARE * (alpha + beta))
+        entries = jnp.broadcast_arrays(alpha + u, beta, rate, rare)
         integral = _by_blocks(_log_integral, *(v.reshape(-1) for v in entries)).reshape(entries[0].shape)
-        return u * log_rate - log_factorial(u) - _log_beta_function(log_alpha, log_beta) + integral
+        integral = integral - _log_beta_function(log_alpha, log_beta)
+        any_count = jnp.exp(jnp.where(rare, integral, -1.0))
+        return jnp.where(rare, jnp.log1p(-any_count), u * log_rate - log_factorial(u) + integral)
 
     def log_prob_zero(self, n):
         return self.log_prob(n, jnp.zeros((1,) * jnp.ndim(n["log_alpha"])))
