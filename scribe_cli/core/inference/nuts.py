@@ -105,7 +105,8 @@ def posterior(problem: Problem, chains: Chains) -> tuple[Posterior, dict[str, di
     switched = 0
     if problem.spec.mixed:
         axes = {name: site.axes for name, site in problem.sites.items()}
-        draws, pieces, switched = relabel.relabelled(problem.spec, draws, pieces, axes)
+        held = np.unique(problem.cells.arrays.get("annotation", -1))
+        draws, pieces, switched = relabel.relabelled(problem.spec, draws, pieces, axes, held[held >= 0])
     found = Posterior(
         spec=problem.spec,
         facts=problem.cells,
