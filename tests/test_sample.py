@@ -31,13 +31,13 @@ NBDM = {"model": "nbdm", "parameterization": "mean_odds"}
 def chains(folder: Path) -> Path:
     """OUT of a made-up fit by NUTS, two chains of ten draws."""
     rng = np.random.default_rng(0)
-    sizes = {"mu_unconstrained": (1, 1, GENES), "phi_unconstrained": (1, 1, 1)}
-    draws = {site: rng.normal(size=(CHAINS, LENGTH, *shape)) for site, shape in sizes.items()}
-    point = {site: v.mean((0, 1)) for site, v in draws.items()}
+    sizes = {"mu": (1, 1, GENES), "phi": (1, 1, 1)}
+    draws = {name: rng.normal(size=(CHAINS, LENGTH, *shape)) for name, shape in sizes.items()}
+    point = {name: v.mean((0, 1)) for name, v in draws.items()}
     made = Posterior(resolve(NBDM), Facts({"cell": 7, "gene": GENES}), ("chain", "draw"), draws, point, "lifted_mean")
     lifted = {
-        "mu": Array(("gene",), draws["mu_unconstrained"].reshape(CHAINS, LENGTH, GENES)),
-        "phi": Array((), draws["phi_unconstrained"].reshape(CHAINS, LENGTH)),
+        "mu": Array(("gene",), draws["mu"].reshape(CHAINS, LENGTH, GENES)),
+        "phi": Array((), draws["phi"].reshape(CHAINS, LENGTH)),
     }
     recipe = config.load(NBDM | {"inference_method": "mcmc"}, {})
     out = fits.outputs(

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import jax.numpy as jnp
 import numpy as np
 
-from ..axes import CELL, COMPONENT, shape3
+from ..axes import CELL, COMPONENT, GENE, shape3
 from ..facts import Facts
 from ..model import derive, priors
 from ..model.capture import COORDINATES
@@ -20,7 +20,8 @@ from . import mode
 from .problem import Problem
 
 GATE_START = -2.0  # logit; the location of its default prior
-OMEGA_START = -5.0  # log omega, likewise
+OMEGA_START = -5.0  # log omega, likewise, and the least where the moments tell it
+PAIRS_THAT_TELL = 10.0  # expected of Poisson counts, from which on a gene's excess is known well enough
 SWITCHING_START = 3.0  # log k_off, likewise
 LARGEST_LOG_NU = -0.05  # of a start: capture is below one
 ODDS_RANGE = (1e-4, 1e4)  # of the pooled odds phi, where the moments say nothing
@@ -52,14 +53,33 @@ def moments(spec: ModelSpec, facts: Facts, totals: Totals, centred: bool = False
     nu = _capture(spec, facts, np.asarray(totals.row, float))
     weight = np.broadcast_to(np.asarray(facts.weight, float), nu.shape)
     mu = (totals.gene + 0.5) / (weight * nu).sum()
-    excess = (totals.pairs.sum() / (weight * nu**2).sum() - (mu**2).sum()) / mu.sum()
+    excess, log_omega = _excess(spec, totals, mu, (weight * nu).sum(), (weight * nu**2).sum())
     log_phi = float(np.log(np.clip(1.0 / max(excess, 1e-300), *ODDS_RANGE)))
     log_mean = np.log(mu)[None, None] + _of_datasets(facts, totals, mu, weight * nu) + _of_components(totals, mu, nu)
     core = CORE[spec.family](log_mean, log_phi)
-    x = {name: formula(core) for name, (_, formula) in derive.REPORTED[spec.family].items()} | _beside_core(spec, totals, len(mu))
+    x = {name: formula(core) for name, (_, formula) in derive.REPORTED[spec.family].items()}
+    x |= {"bnb_concentration": log_omega} | _beside_core(spec, totals, len(mu))
     if spec.capture:
         x[spec.capture] = COORDINATES[spec.capture].from_log_nu(np.log(nu).reshape(1, -1, 1))
     return _sites(spec, facts, centred, _apart(spec, totals, {name: np.asarray(v, float) for name, v in x.items()}))
+
+
+def _excess(spec: ModelSpec, totals: Totals, mu: np.ndarray, exposure: float, squares: float):
+    """(1/phi pooled over genes, log omega (1, 1, genes)); exposure, squares: the sums of nu and of nu^2.
+
+    With a shared p a gene's own excess is 1/phi + omega (1/phi + exposure/squares), and its median over the genes that tell
+    is taken for that of the genes without omega. Where p is a gene's own, nothing tells the two apart.
+    """
+    shared = (totals.pairs.sum() / squares - (mu**2).sum()) / mu.sum()
+    lowest = np.full(mu.shape, OMEGA_START)
+    prob = spec.role("prob")
+    if not spec.role("overdispersion") or prob is None or GENE in prob.axes:
+        return shared, lowest[None, None]
+    of_gene = totals.pairs / (mu * squares) - mu
+    told = mu**2 * squares >= PAIRS_THAT_TELL
+    common = max(float(np.median(of_gene[told] if told.any() else of_gene)), 1.0 / ODDS_RANGE[1])
+    omega = (of_gene - common) / (common + exposure / squares)
+    return common, np.log(np.maximum(omega, np.exp(lowest)))[None, None]
 
 
 def _negative_binomial(log_mean, log_phi):
@@ -96,7 +116,7 @@ def _ratio(part: np.ndarray, exposure: np.ndarray, mu: np.ndarray) -> np.ndarray
 
 def _beside_core(spec: ModelSpec, totals: Totals, n_genes: int) -> dict:
     """Log-scale values of the parameters that no parameterization makes."""
-    found = {"gate": np.full((1, 1, n_genes), GATE_START), "bnb_concentration": np.full((1, 1, n_genes), OMEGA_START)}
+    found = {"gate": np.full((1, 1, n_genes), GATE_START)}
     if spec.role("scaling"):
         found["mu_eta"] = np.full((1, 1, 1), spec.log_M0)
     if spec.mixed:

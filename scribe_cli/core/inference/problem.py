@@ -58,8 +58,8 @@ class Problem:
         return CELL in self.sites[site].axes
 
     def row_weight(self, site: str):
-        """The weight of each element of a site, rank 3: multiplicities for cell sites, else 1."""
-        return self.facts.weight3() if self.has_cells(site) else np.ones((1, 1, 1))
+        """The weight of each element of a site: multiplicities, rank 3, for cell sites, else 1."""
+        return self.facts.weight3() if self.has_cells(site) else 1.0
 
     def by_cell(self, values: dict) -> dict:
         """Site arrays on rows, spread to one row per cell."""
