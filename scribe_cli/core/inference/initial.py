@@ -73,7 +73,7 @@ def _excess(spec: ModelSpec, totals: Totals, mu: np.ndarray, exposure: float, sq
     shared = (totals.pairs.sum() / squares - (mu**2).sum()) / mu.sum()
     lowest = np.full(mu.shape, OMEGA_START)
     prob = spec.role("prob")
-    if not spec.role("overdispersion") or prob is None or GENE in prob.axes:
+    if not spec.role("excess") or prob is None or GENE in prob.axes:
         return shared, lowest[None, None]
     of_gene = totals.pairs / (mu * squares) - mu
     told = mu**2 * squares >= PAIRS_THAT_TELL

@@ -34,7 +34,7 @@ class Mode:
 
 
 def _conjugate_gradients(product, gradient, radius):
-    """Steihaug's: (step, decrement, inside). Stops at the region's edge or where the curvature is not positive."""
+    """Steihaug's: (step, its product, decrement, inside). Stops at the region's edge or where the curvature is not positive."""
     tolerance = jnp.minimum(1e-2, jnp.sqrt(jnp.linalg.norm(gradient))) * jnp.linalg.norm(gradient)
 
     def to_edge(p, d):
@@ -42,20 +42,20 @@ def _conjugate_gradients(product, gradient, radius):
         return (-pd + jnp.sqrt(jnp.maximum(pd**2 + dd * (radius**2 - pp), 0.0))) / jnp.maximum(dd, 1e-300)
 
     def body(state):
-        p, r, d, n, _, _ = state
+        p, hp, r, d, n, _, _ = state
         hd = product(d)
         bend, rr = d @ hd, r @ r
         alpha = rr / jnp.where(bend > 0, bend, 1.0)
         bad = (bend <= 1e-12 * (d @ d)) | (jnp.linalg.norm(p + alpha * d) >= radius)
-        p_next = p + jnp.where(bad, to_edge(p, d), alpha) * d
+        size = jnp.where(bad, to_edge(p, d), alpha)
         r_next = r - alpha * hd
         d_next = r_next + (r_next @ r_next) / jnp.maximum(rr, 1e-300) * d
-        return p_next, r_next, d_next, n + 1, bad, jnp.linalg.norm(r_next) <= tolerance
+        return p + size * d, hp + size * hd, r_next, d_next, n + 1, bad, jnp.linalg.norm(r_next) <= tolerance
 
-    start = (jnp.zeros_like(gradient), -gradient, -gradient, 0, jnp.bool_(False), jnp.bool_(False))
-    keep_on = lambda s: ~s[4] & ~s[5] & (s[3] < MAX_PRODUCTS)  # noqa: E731
-    p, _, _, _, at_edge, _ = jax.lax.while_loop(keep_on, body, start)
-    return p, -(gradient @ p) / 2.0, ~at_edge
+    start = (jnp.zeros_like(gradient), jnp.zeros_like(gradient), -gradient, -gradient, 0, jnp.bool_(False), jnp.bool_(False))
+    keep_on = lambda s: ~s[5] & ~s[6] & (s[4] < MAX_PRODUCTS)  # noqa: E731
+    p, hp, _, _, _, at_edge, _ = jax.lax.while_loop(keep_on, body, start)
+    return p, hp, -(gradient @ p) / 2.0, ~at_edge
 
 
 def stepper(problem: Problem):
@@ -73,8 +73,8 @@ def stepper(problem: Problem):
         origin = jnp.zeros_like(centre)
         value, gradient = jax.value_and_grad(loss)(origin)
         product = lambda v: jax.jvp(jax.grad(loss), (origin,), (v,))[1]  # noqa: E731
-        p, decrement, inside = _conjugate_gradients(product, gradient, radius)
-        gain = -(gradient @ p + 0.5 * p @ product(p))
+        p, product_of_p, decrement, inside = _conjugate_gradients(product, gradient, radius)
+        gain = -(gradient @ p + 0.5 * p @ product_of_p)
         return unravel(centre + scale * p), value, loss(p), gain, decrement, inside
 
     return jax.jit(step)

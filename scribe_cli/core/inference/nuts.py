@@ -18,6 +18,7 @@ from jax.flatten_util import ravel_pytree
 from numpyro.infer.hmc import hmc
 
 from ...errors import NumericalError
+from ..model import derive
 from . import curvature, diagnostics, mode, relabel
 from .posterior import Posterior, lifted
 from .problem import Problem, purpose_key
@@ -92,8 +93,8 @@ def fit(problem: Problem, start: dict, options: Options, on_step: Callable = lam
     """
     if problem.row_of_cell is not None or problem.minibatch is not None:
         raise ValueError("NUTS needs every cell in a row of its own, all of them at once (DESIGN.md 1.3)")
-    if options.svi_init and not problem.spec.hierarchical:
-        start = mode.find(problem, start, on_step).thetas
+    if options.svi_init:
+        start = mode.find(problem, start, on_step, held=[site for site in start if derive.is_scale(site)]).thetas
     bend = jax.jit(curvature.negative_diagonal(problem))(start, problem.facts, problem.stats)
     coordinates = Affine(start, curvature.scale(bend))
     return sample(problem.log_joint, coordinates, (problem.facts, problem.stats), options, on_step)

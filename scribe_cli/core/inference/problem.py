@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from ..axes import CELL
@@ -72,3 +74,11 @@ def purpose_key(seed: int, purpose: str):
     """A key of its own for each purpose, never a carried split."""
     number = int.from_bytes(purpose.encode()[:4].ljust(4, b"\0"), "big") & 0x7FFFFFFF
     return jax.random.fold_in(jax.random.PRNGKey(seed), number)
+
+
+def normals(key, shapes: dict[str, tuple[int, ...]]) -> dict:
+    """{name: standard normal draws}. One vector for all of them: a random program of each would take long to compile."""
+    names = sorted(shapes)
+    ends = np.cumsum([math.prod(shapes[name]) for name in names])
+    parts = jnp.split(jax.random.normal(key, (int(ends[-1]),)), ends[:-1])
+    return {name: part.reshape(shapes[name]) for name, part in zip(names, parts, strict=True)}

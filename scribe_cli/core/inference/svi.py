@@ -21,7 +21,7 @@ from ..model import derive, program
 from . import batches, curvature, guides, mode
 from .plan import Plan
 from .posterior import Posterior, lifted
-from .problem import Problem, purpose_key
+from .problem import Problem, normals, purpose_key
 
 SCALE_UNIT = 0.1  # of the log of a hierarchy's scale, at least
 CHUNK = 50  # steps between two looks at the host
@@ -171,13 +171,11 @@ def _negative_elbo(problem: Problem, params, eps, facts, stats):
 
 def _noise(problem: Problem, key, rows: int | None):
     """Standard normal draws for each site; a minibatch has `rows` rows of the cell axis."""
-    noise = {}
-    for i, (name, site) in enumerate(sorted(problem.sites.items())):
-        shape = list(site.shape)
-        if rows is not None and problem.has_cells(name):
-            shape[1] = rows
-        noise[name] = jax.random.normal(jax.random.fold_in(key, i), tuple(shape))
-    return noise
+    shapes = {name: list(site.shape) for name, site in problem.sites.items()}
+    for name in shapes if rows is not None else ():
+        if problem.has_cells(name):
+            shapes[name][1] = rows
+    return normals(key, {name: tuple(shape) for name, shape in shapes.items()})
 
 
 def _chunk(problem: Problem, optimiser):

@@ -7,6 +7,7 @@ import math
 import jax
 import jax.numpy as jnp
 
+from ..problem import normals
 from . import Guide
 
 HALF_LOG_2PI_E = 0.5 * math.log(2 * math.pi * math.e)
@@ -25,14 +26,9 @@ def entropy(params, weights):
 
 
 def sample(params, key, numbers):
-    """The draws of these numbers. Each has keys of its own, site by site: it depends on no other draw and no other site."""
-    keys = {name: jax.random.fold_in(key, i) for i, name in enumerate(sorted(params["loc"]))}
-
-    def one(number):
-        eps = {n: jax.random.normal(jax.random.fold_in(keys[n], number), loc.shape) for n, loc in params["loc"].items()}
-        return points(params, eps)
-
-    return jax.vmap(one)(numbers)
+    """The draws of these numbers. Each has a key of its own: it depends on no other draw."""
+    shapes = {name: loc.shape for name, loc in params["loc"].items()}
+    return jax.vmap(lambda number: points(params, normals(jax.random.fold_in(key, number), shapes)))(numbers)
 
 
 MEMBER = Guide("mean_field", start, points, entropy, sample)

@@ -115,11 +115,14 @@ def _over_expm1(x):
 
 def _end(entries, inside, outside, lowest):
     """Between the mode (inside) and where the integrand is a series: the point where it has dropped, or the latter."""
-    for _ in range(HALVINGS):
+
+    def halved(_, ends):
+        inside, outside = ends
         middle = 0.5 * (inside + outside)
         high = entries.log(middle) > lowest
-        inside, outside = jnp.where(high, middle, inside), jnp.where(high, outside, middle)
-    return outside
+        return jnp.where(high, middle, inside), jnp.where(high, outside, middle)
+
+    return jax.lax.fori_loop(0, HALVINGS, halved, (inside, outside))[1]
 
 
 def _window(entries):
