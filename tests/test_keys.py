@@ -1,155 +1,76 @@
-"""Every recipe key acts: it changes the traced model or the run, or it is refused. The schema itself says which keys.
+"""Every recipe key that is about the model acts: it changes the traced program. The schema itself says which keys.
 
-The laws of the traced model are held against scipy's, with the numbers of MODELS.md 3 written here again.
+What each prior then is, is held against MODELS.md in test_default_priors.py and test_prior_rows.py.
 """
 
 from __future__ import annotations
 
-import jax
+import itertools
+from typing import Any, Literal, get_args, get_origin
+
 import numpy as np
 import pytest
-from numpyro import handlers
-from scipy import stats
-from scipy.special import expit
 
-from scribe_cli.core.facts import Facts
-from scribe_cli.core.model import program
+from scribe_cli.core.model.asked import parameterization_names
 from scribe_cli.errors import BadRecipe
 from scribe_cli.run.recipe import config
-from tests import zoo
-
-POINTS = (-2.5, 0.3, 1.9)
-
-
-def densities(recipe: dict) -> dict[str, tuple]:
-    """{site: log density of theta at POINTS, first element} of the traced model."""
-    return {name: at_points for name, (_, at_points) in traced(config.load(recipe).resolve()).items()}
-
-
-def traced(spec) -> dict[str, tuple]:
-    """{site: (shape, log density of theta at POINTS, first element)} of a spec with two components and two datasets."""
-    some = {"dataset_of_cell": np.arange(zoo.N_CELLS) % 2, "log_mu_hat": np.zeros(zoo.N_GENES)}
-    facts = Facts({**zoo.SIZES, "component": 2, "dataset": 2}, {"log_library": zoo.LOG_LIBRARY, **some})
-    shapes = {name: site.shape for name, site in program.sites(spec, facts).items()}
-
-    def at(point):
-        thetas = {name: np.full(shape, point) for name, shape in shapes.items()}
-        seeded = handlers.seed(lambda: program.draw(spec, facts), jax.random.PRNGKey(0))
-        trace = handlers.trace(handlers.substitute(seeded, data=thetas)).get_trace()
-        return {name: float(np.ravel(trace[name]["fn"].log_prob(thetas[name]))[0]) for name in shapes}
-
-    found = [at(point) for point in POINTS]
-    return {name: (shape, tuple(at_point[name] for at_point in found)) for name, shape in shapes.items()}
-
-
-def normal(loc, scale):
-    return lambda t: stats.norm(loc, scale).logpdf(t)
-
-
-def logit_beta(a, b):
-    return lambda t: stats.beta(a, b).logpdf(expit(t)) + np.log(expit(t) * expit(-t))
-
-
-def log_beta_prime(a, b):
-    """phi = (1-p)/p of p ~ Beta(a, b): log phi = -logit p."""
-    return lambda t: logit_beta(a, b)(-t)
-
-
-def log_truncated_normal(loc, scale):
-    return lambda t: stats.truncnorm(-loc / scale, np.inf, loc, scale).logpdf(np.exp(t)) + t
-
-
-CORE = {
-    "canonical": ("r", "p", "p_capture"),
-    "mean_prob": ("mu", "p", "p_capture"),
-    "mean_odds": ("mu", "phi", "phi_capture"),
-    "mean_disp": ("mu", "dispersion", "p_capture"),
-}
-CONSTRAINED = {
-    "r": normal(0, 3),
-    "mu": normal(0, 3),
-    "dispersion": normal(0, 1.5),
-    "p": logit_beta(1, 1),
-    "phi": log_beta_prime(1, 1),
-    "gate": logit_beta(1, 9),
-    "p_capture": logit_beta(1, 1),
-    "phi_capture": log_beta_prime(1, 1),
-}
-UNCONSTRAINED = CONSTRAINED | {"p": normal(0, 1), "phi": normal(0, 1), "gate": normal(-2, 1)}
-
-
-@pytest.mark.parametrize("unconstrained", [False, True])
-@pytest.mark.parametrize("parameterization", CORE)
-def test_defaults_of_the_traced_model(parameterization, unconstrained):
-    """zinbvcp has every parameter that the other models have."""
-    found = densities({"model": "zinbvcp", "parameterization": parameterization, "unconstrained": unconstrained})
-    laws = UNCONSTRAINED if unconstrained else CONSTRAINED
-    wanted = {name.replace("dispersion", "r"): laws[name] for name in (*CORE[parameterization], "gate")}
-    assert set(found) == {f"{name}_unconstrained" for name in wanted}
-    for name, law in wanted.items():
-        np.testing.assert_allclose(found[f"{name}_unconstrained"], [law(t) for t in POINTS], rtol=1e-12)
-
-
-@pytest.mark.parametrize(
-    "model, parameterization, name, numbers, law",
-    [
-        ("nbvcp", "canonical", "p", [2, 5], logit_beta(2, 5)),
-        ("nbvcp", "canonical", "p_capture", [2, 5], logit_beta(2, 5)),
-        ("nbvcp", "mean_odds", "phi", [2, 5], log_beta_prime(2, 5)),
-        ("nbvcp", "mean_odds", "phi_capture", [2, 5], log_beta_prime(2, 5)),
-        ("zinb", "canonical", "gate", [2, 5], logit_beta(2, 5)),
-        ("zinb", "mean_disp", "r", [-1, 0.5], normal(-1, 0.5)),
-        ("zinb", "mean_disp", "mu", [-1, 0.5], normal(-1, 0.5)),
-    ],
-)
-def test_priors_of_the_recipe_in_the_traced_model(model, parameterization, name, numbers, law):
-    found = densities({"model": model, "parameterization": parameterization, "priors": {name: numbers}})
-    np.testing.assert_allclose(found[f"{name}_unconstrained"], [law(t) for t in POINTS], rtol=1e-12)
-
-
-@pytest.mark.parametrize(
-    "priors, log_m0, sigma",
-    [
-        ({"organism": "human"}, np.log(2e5), 0.3),
-        ({"organism": "mouse"}, np.log(2e5), 0.3),
-        ({"organism": "yeast"}, np.log(6e4), 0.3),
-        ({"organism": "ecoli"}, np.log(3e3), 0.3),
-        ({"capture_efficiency": [9.5, 0.7]}, 9.5, 0.7),
-    ],
-)
-def test_the_prior_of_capture_in_the_traced_model(priors, log_m0, sigma):
-    law = log_truncated_normal(log_m0 - zoo.LOG_LIBRARY[0], sigma)
-    found = densities({"model": "nbvcp", "priors": priors})["eta_capture_unconstrained"]
-    np.testing.assert_allclose(found, [law(t) for t in POINTS], rtol=1e-9)
-
+from tests import recipes_zoo
+from tests.traced import Traced, traced
 
 FREE = {"model": "zinbvcp", "parameterization": "mean_odds", "unconstrained": True}
-TWO, DATASETS, ORGANISM = {"n_components": 2}, {"dataset_key": "d"}, {"priors": {"organism": "human"}}
+NBDM = {"model": "nbdm", "parameterization": "mean_odds", "unconstrained": True}
+TWO, DATASETS, ORGANISM = {"n_components": 2}, {"dataset_key": "batch"}, {"priors": {"organism": "human"}}
+BNB, LABELS = {"overdispersion": "bnb"}, TWO | {"annotation_key": "type"}
+FAMILIES = ("gaussian", "horseshoe", "neg")
 
-# a recipe and a value of the key that its traced model is changed by
-MODEL_KEYS = {
-    "model": ({"model": "nbdm"}, "zinb"),
-    "parameterization": ({"model": "nbdm"}, "mean_odds"),
+# of each key a recipe and values: the programs with them, and without the key, are all different
+MODEL_KEYS: dict[str, tuple] = {
+    "model": ({"model": "nbdm"}, "nbvcp", "zinb", "zinbvcp", "twostate", "twostatevcp"),
+    "parameterization": ({"model": "nbdm"}, "mean_prob", "mean_odds", "mean_disp"),
     "unconstrained": ({"model": "nbdm"}, True),
-    "positive_transform": ({"model": "nbdm", "parameterization": "mean_odds", "unconstrained": True}, "softplus"),
-    "priors": ({"model": "nbdm"}, {"r": [1.0, 1.0]}),
-    "overdispersion": (FREE | {"model": "nbdm"}, "bnb"),
-    "n_components": (FREE, 2),
-    "mixture_params": (FREE | TWO, "mean"),
-    "annotation_key": (FREE | TWO, "type"),
-    "annotation_confidence": (FREE | TWO | {"annotation_key": "type"}, 1.0),
-    "dataset_key": (FREE | TWO, "d"),
-    "dataset_mixing": (FREE | TWO | DATASETS, False),
-    "prob_dataset_mode": (FREE | DATASETS | {"prob_dataset_prior": "gaussian"}, "two_level"),
-    "prob_prior": (FREE, "neg"),
-    "expression_prior": (FREE | TWO, "neg"),
-    "zero_inflation_prior": (FREE, "neg"),
-    "overdispersion_prior": (FREE | {"overdispersion": "bnb"}, "neg"),
-    "expression_dataset_prior": (FREE | DATASETS, "neg"),
-    "prob_dataset_prior": (FREE | DATASETS, "neg"),
-    "zero_inflation_dataset_prior": (FREE | DATASETS, "neg"),
-    "overdispersion_dataset_prior": (FREE | DATASETS | {"overdispersion": "bnb"}, "neg"),
-    "capture_scaling_prior": (FREE | DATASETS | ORGANISM, "neg"),
+    "positive_transform": (
+        {"model": "twostate", "unconstrained": True},
+        "softplus",
+        {"burst_size": "softplus"},
+        {"k_off": "softplus"},
+    ),
+    "priors": (
+        {"model": "nbvcp"},
+        {"r": [1.0, 1.0]},
+        {"p": [2.0, 1.0]},
+        {"p_capture": [2.0, 1.0]},
+        {"organism": "human"},
+        {"organism": "yeast"},
+        {"organism": "ecoli"},
+        {"capture_efficiency": [9.0, 0.3]},
+        {"capture_efficiency": [9.0, 0.4]},
+    ),
+    "overdispersion": (NBDM, "bnb"),
+    "n_components": (NBDM, 2),
+    "mixture_params": (
+        NBDM | TWO | BNB | {"model": "zinb"},
+        "biological",
+        "mean",
+        "prob",
+        "gate",
+        ["mu", "gate"],
+        ["bnb_concentration"],
+    ),
+    "annotation_key": (NBDM | TWO, "type"),
+    "annotation_confidence": (NBDM | LABELS, 0.0, 1.0),
+    "annotation_min_cells": (NBDM | LABELS, 4),  # T is the label of 3 cells
+    "annotation_component_order": (NBDM | LABELS, ["T", "B"]),
+    "dataset_mixing": (NBDM | TWO | DATASETS, False),
+    "prob_dataset_mode": (NBDM | DATASETS | {"prob_dataset_prior": "gaussian"}, "scalar", "two_level"),
+    "prob_prior": (FREE, *FAMILIES),
+    "expression_prior": (FREE | TWO, *FAMILIES),
+    "zero_inflation_prior": (FREE, *FAMILIES),
+    "overdispersion_prior": (FREE | BNB | {"horseshoe_tau0": 0.5, "prob_prior": "horseshoe"}, "neg"),
+    "expression_dataset_prior": (FREE | DATASETS, *FAMILIES),
+    "prob_dataset_prior": (FREE | DATASETS, *FAMILIES),
+    "zero_inflation_dataset_prior": (FREE | DATASETS, *FAMILIES),
+    "overdispersion_dataset_prior": (FREE | DATASETS | BNB, *FAMILIES),
+    "capture_scaling_prior": (FREE | DATASETS | ORGANISM, *FAMILIES),
     "horseshoe_tau0": (FREE | {"prob_prior": "horseshoe"}, 0.5),
     "horseshoe_slab_df": (FREE | {"prob_prior": "horseshoe"}, 3.0),
     "horseshoe_slab_scale": (FREE | {"prob_prior": "horseshoe"}, 3.0),
@@ -159,24 +80,114 @@ MODEL_KEYS = {
     "expression_anchor": (FREE | ORGANISM, True),
     "expression_anchor_sigma": (FREE | ORGANISM | {"expression_anchor": True}, 0.5),
 }
-# these act on the facts that the model is given (test_labels.py)
-FACT_KEYS = {"annotation_min_cells", "annotation_component_order"}
+
+
+def densities(t: Traced) -> dict[str, tuple]:
+    """{site: (shape, axes, log density of each of its elements)} at random values, the same for the same sites."""
+    axes = t.axes()
+    return {name: (t.thetas[name].shape, axes[name], tuple(np.ravel(t.log_density(name)))) for name in t.sites}
+
+
+def differ(a: Traced, b: Traced) -> bool:
+    """In a law, or with the same laws in the likelihood of the counts."""
+    return densities(a) != densities(b) or a.log_likelihood != b.log_likelihood
 
 
 @pytest.mark.parametrize("key", MODEL_KEYS)
 def test_the_key_changes_the_traced_model(key):
-    recipe, value = MODEL_KEYS[key]
-    before, after = (config.load(r).resolve() for r in (recipe, recipe | {key: value}))
-    labelled = key in ("annotation_key", "annotation_confidence")  # they act on the weights in the likelihood
-    assert before.annotation_confidence != after.annotation_confidence if labelled else traced(before) != traced(after)
+    """Each of its values does, to another model."""
+    recipe, *values = MODEL_KEYS[key]
+    found = {str(value): traced(recipe | ({} if value is None else {key: value})) for value in (None, *values)}
+    assert [pair for pair in itertools.combinations(found, 2) if not differ(found[pair[0]], found[pair[1]])] == []
+
+
+# what is read from the data is not in the spec, and unconstrained changes nothing where the columns of MODELS.md 3 agree
+NOT_IN_THE_SPEC = {"n_components", "annotation_min_cells", "annotation_component_order", "unconstrained"}
+
+
+@pytest.mark.parametrize("key", sorted(MODEL_KEYS.keys() - NOT_IN_THE_SPEC))
+def test_in_no_recipe_is_the_key_ignored(key):
+    """It changes the spec, or it is refused: in every recipe of the zoo."""
+    _, *values = MODEL_KEYS[key]
+    # biological is all where there is no gate, and canonical samples what mean_prob does under an anchor
+    value, acts = next(v for v in values if v not in ("biological", "mean_prob")), 0
+    for name, recipe in recipes_zoo.RECIPES.items():
+        if recipe.get(key, config.FIELDS[key].default) == value:
+            continue
+        try:
+            changed = config.load(recipe | {key: value}).resolve()
+        except BadRecipe as error:
+            assert error.exit_code == 78
+            continue
+        acts += 1
+        assert changed != config.load(recipe).resolve(), name
+    assert acts
+
+
+def test_the_same_recipe_is_the_same_model():
+    """What changes a model above is the key: a second trace of the recipe, and its defaults written out, change nothing."""
+    recipe = NBDM | LABELS
+    first = Traced(recipe)
+    assert not differ(first, Traced(recipe))
+    assert not differ(first, Traced(recipe | {"annotation_confidence": 3.0, "annotation_component_order": ["B", "T"]}))
+    assert not differ(first, Traced(recipe | {"annotation_min_cells": 3, "horseshoe_tau0": 1.0, "mixture_params": "all"}))
+
+
+@pytest.mark.parametrize("recipe", [NBDM | TWO, NBDM | TWO | {"expression_dataset_prior": "gaussian"}], ids=["mixing", "prior"])
+def test_a_dataset_key_gives_datasets_parameters_of_their_own(recipe):
+    """Weights, unless dataset_mixing is false, and what a dataset prior is set on."""
+    apart = {site for site, axes in traced(recipe | DATASETS).axes().items() if "dataset" in axes}
+    assert apart == {"mixing_weights_unconstrained", *(["mu_dataset_z"] if "expression_dataset_prior" in recipe else [])}
+
+
+ALIASES = {
+    "nbdm": {"standard": "canonical", "linked": "mean_prob", "odds_ratio": "mean_odds"},
+    "twostate": {
+        "natural": "two_state_natural",
+        "ratio": "two_state_ratio",
+        "mean_fano": "two_state_mean_fano",
+        "fano": "two_state_mean_fano",
+        "moment_delta": "two_state_moment_delta",
+        "delta": "two_state_moment_delta",
+    },
+}
+
+
+@pytest.mark.parametrize("model, kernel", [("nbdm", "negative_binomial"), ("twostate", "two_state")])
+def test_an_alias_is_the_parameterization_it_names(model, kernel):
+    """And there are no names besides: four parameterizations of each kernel."""
+    specs = {name: config.load({"model": model, "parameterization": name}).resolve() for name in parameterization_names()[kernel]}
+    assert len(set(map(str, specs.values()))) == 4 == len(set(specs) - set(ALIASES[model]))
+    for alias, name in ALIASES[model].items():
+        assert specs[alias] == specs[name] and specs[name].parameterization == name
+
+
+def test_each_two_state_parameterization_samples_its_own():
+    names = ("two_state_natural", "two_state_ratio", "two_state_mean_fano", "two_state_moment_delta")
+    found = [traced({"model": "twostate", "parameterization": name}) for name in names]
+    assert all(set(a.sites) != set(b.sites) for a, b in itertools.combinations(found, 2))
+
+
+def words(kind: Any) -> set[str]:
+    """The words that a key may be, of its type."""
+    if get_origin(kind) is Literal:
+        return set(get_args(kind))
+    return set() if get_origin(kind) is dict else {word for part in get_args(kind) for word in words(part)}
+
+
+@pytest.mark.parametrize("key", [key for key in MODEL_KEYS if words(config.FIELDS[key].annotation)])
+def test_every_word_of_the_key_is_tried(key):
+    recipe, *values = MODEL_KEYS[key]
+    base = recipe.get(key, config.FIELDS[key].default)
+    implied = {"overdispersion_prior": {"horseshoe", "gaussian"}}  # what bnb has by itself, and what is refused
+    tried = {base, *(v for v in values if isinstance(v, str))} | implied.get(key, set())
+    assert words(config.FIELDS[key].annotation) <= tried
 
 
 def test_every_key_of_the_model_is_tried():
-    run = {"seed", "inference_method", "engine"}
-    assert {key for key in config.FIELDS if "." not in key and key not in config.SHAPE or key == "priors"} - run <= {
-        *MODEL_KEYS,
-        *FACT_KEYS,
-    }
+    run = {"seed", "inference_method", "engine", "dataset_key"}
+    keys = {key for key in config.FIELDS if "." not in key and not config.SHAPE[key]}
+    assert keys - run == set(MODEL_KEYS)
 
 
 # values of keys of features still to come

@@ -108,7 +108,8 @@ def _labels(counts: CountData, key: str, min_cells: int, order: Sequence | None)
     frequent = np.bincount(codes[codes >= 0], minlength=len(there)) >= min_cells
     kept = [name for name, enough in zip(there, frequent, strict=True) if enough]
     if order is not None:
-        kept = _ordered(counts, key, [label(v) for v in order], there, kept)
+        # 1 and 1.0 are one label
+        kept = _ordered(counts, key, list(dict.fromkeys(label(v) for v in order)), there, kept)
     component = {name: i for i, name in enumerate(kept)}
     place = np.array([component.get(name, -1) for name in there] + [-1], np.int32)
     return place[codes], kept

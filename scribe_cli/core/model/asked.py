@@ -73,6 +73,11 @@ class Asked:
         return self.get("n_components", 1) >= 2
 
     @property
+    def mixable(self) -> list[str]:
+        """The sampled parameters that may differ between components."""
+        return [name for name, role, _ in self.samples if role in COMPONENT_ROLES["all"]]
+
+    @property
     def components(self) -> list[str]:
         """The sampled parameters that differ between components."""
         chosen = self.get("mixture_params", "all")

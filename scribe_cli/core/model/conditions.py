@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from .asked import COMPONENT_ROLES, Asked
+from .asked import Asked
 
 ACROSS_DATASETS = (
     "expression_dataset_prior",
@@ -86,8 +86,7 @@ def mean_is_mixed(asked: Asked) -> bool:
 
 def mixture_params_exist(asked: Asked) -> bool:
     """A word stands for some parameter here; a list names sampled ones that may differ between components."""
-    able = [name for name, role, _ in asked.samples if role in COMPONENT_ROLES["all"]]
-    return bool(asked.components) and all(name in able for name in asked.components)
+    return bool(asked.components) and all(name in asked.mixable for name in asked.components)
 
 
 def anchor_is_identified(asked: Asked) -> bool:

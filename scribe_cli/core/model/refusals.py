@@ -37,7 +37,7 @@ from .conditions import (
 class Rule:
     """`key` set away from its default needs `holds`; a key of a block stands for all its keys.
 
-    reason and fix complete "KEY: reason; fix"; {model}, {parameterization}, {sampled} are filled in.
+    reason and fix complete "KEY: reason; fix"; {model}, {parameterization}, {mixable} are filled in.
     """
 
     key: str
@@ -47,6 +47,7 @@ class Rule:
 
 
 NO_CAPTURE = "{model} has no capture"
+OVERDISPERSION = ("overdispersion", "overdispersion_prior", "overdispersion_dataset_prior")
 CAPTURE_FIX = "choose nbvcp, zinbvcp or twostatevcp"
 NO_GATE = "{model} has no gate"
 GATE_FIX = "choose zinb or zinbvcp"
@@ -95,7 +96,10 @@ MODEL_RULES = (
         "the constrained priors have transforms of their own",
         UNCONSTRAINED_FIX,
     ),
-    Rule("overdispersion", not_two_state, "{model} is overdispersed by its promoter already", "choose a negative binomial model"),
+    *(
+        Rule(key, not_two_state, "{model} is overdispersed by its promoter already", "choose a negative binomial model")
+        for key in OVERDISPERSION
+    ),
     Rule("overdispersion", lambda a: a.unconstrained, "bnb's prior is a hierarchy of log omega", UNCONSTRAINED_FIX),
 )
 
@@ -125,6 +129,7 @@ HIERARCHY_RULES = (
         Rule(key, one_of("dataset_key"), "it is a hierarchy across datasets", "set dataset_key")
         for key in ACROSS_DATASETS
     ),
+    Rule("capture_scaling_prior", lambda a: a.shorthand.capture, NO_CAPTURE, CAPTURE_FIX),
     Rule("capture_scaling_prior", biology, "it acts on log M_0", "set priors.organism or priors.capture_efficiency"),
     Rule(
         "prob_prior",
@@ -203,7 +208,7 @@ MIXTURE_RULES = (
         "mixture_params",
         mixture_params_exist,
         "it names what has no component axis here",
-        "name some of {sampled}, not capture",
+        "name some of {mixable}",
     ),
     Rule("dataset_mixing", one_of("dataset_key"), "there are no datasets", "set dataset_key"),
     *(
@@ -276,7 +281,7 @@ def _refuse(asked: Asked, key: str, rule: Rule) -> None:
     words = {
         "model": f"model {asked.shorthand.name}",
         "parameterization": f"parameterization {asked.parameterization.name}",
-        "sampled": listed(asked.names),
+        "mixable": listed(asked.mixable),
     }
     raise BadRecipe(f"{key}: {rule.reason.format(**words)}; {rule.fix.format(**words)}, or remove {key}", key=key)
 

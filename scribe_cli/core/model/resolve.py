@@ -106,9 +106,8 @@ def _with_hyperparameters(prior: Prior, key: str, value: Any, form: str) -> Prio
     well = len(numbers) == len(names) and all(map(_domain_holds, names, numbers))
     if not well:
         wanted = ", ".join(n if n in SIGNED else f"{n} > 0" for n in names)
-        raise BadRecipe(
-            f"{key}: expected {form} as [{wanted}], found {value}; write {len(names)} such numbers", key=key
-        )
+        such = "one such number" if len(names) == 1 else f"{len(names)} such numbers"
+        raise BadRecipe(f"{key}: expected {form} as [{wanted}], found {value}; write {such}", key=key)
     if names[0] == "log_M0" and numbers[0] > LARGEST_LOG_M0:
         raise BadRecipe(
             f"{key}: log_M0 is the natural logarithm of a number of molecules, found {numbers[0]}; "

@@ -26,9 +26,9 @@ def _whole(value: Any) -> Any:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-def _distinct(names: list[str]) -> list[str]:
+def _distinct(names: list) -> list:
     seen: set[str] = set()
-    for name in names:
+    for name in map(str, names):
         if name in seen:
             raise PydanticCustomError(wording.TWICE, "{name} stands twice", {"name": name})
         seen.add(name)
@@ -170,7 +170,7 @@ class Config(Block):
     annotation_key: str | None = _key(None, f"{COLUMN}, or null", "labels that guide the components")
     annotation_confidence: float = _key(3.0, f"{NUMBER} from 0", "weight of a label, in nats", ge=0)
     annotation_min_cells: Whole = _key(0, f"{WHOLE} from 0", "labels of fewer cells are no labels", ge=0)
-    annotation_component_order: list[Label] | None = _key(
+    annotation_component_order: Annotated[list[Label], AfterValidator(_distinct)] | None = _key(
         None, "a list of labels, or null", "the components' labels, in order"
     )
     dataset_key: str | None = _key(None, f"{COLUMN}, or null", "which dataset a cell belongs to")

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from ...core.model.spec import ModelSpec, Prior
+from ...core.model.resolve import resolve
+from ...core.model.spec import ModelSpec, ParamSpec
+from ...errors import BadRecipe
 from . import yaml12
 from .config import SHAPE, Config
 from .overrides import leaves
@@ -15,12 +17,21 @@ HEAD = "# Every key with its value, and where that is from.\n"
 
 
 def resolved(config: Config) -> dict[str, Any]:
-    """The complete recipe as a mapping, first spellings, priors of every sampled parameter. Raises BadRecipe."""
+    """The complete recipe as a mapping, first spellings, with each prior that a recipe may name. Raises BadRecipe."""
     spec = config.resolve()
-    priors = config.priors | {
-        p.name: _hyperparameters(p.prior) for p in spec.params if p.prior.family != "library_size"
-    }
+    priors = config.priors | {p.name: own for p in spec.params if (own := _own_prior(config, spec, p)) is not None}
     return config.model_dump() | {"parameterization": spec.parameterization, "priors": priors}
+
+
+def _own_prior(config: Config, spec: ModelSpec, param: ParamSpec) -> list[float] | None:
+    """Its numbers, if with them under `priors` the recipe describes the same model: data and hierarchies bring others."""
+    numbers = [value for value in param.prior.innermost.args.values() if not isinstance(value, str)]
+    given = config.given()
+    try:
+        same = resolve(given | {"priors": given.get("priors", {}) | {param.name: numbers}}) == spec
+    except BadRecipe:
+        return None
+    return numbers if same else None
 
 
 def resolved_text(config: Config, run_id: str | None = None) -> str:
@@ -34,14 +45,10 @@ def resolved_text(config: Config, run_id: str | None = None) -> str:
     return head + "".join(lines)
 
 
-def _hyperparameters(prior: Prior) -> list[float]:
-    return [value for value in prior.args.values() if not isinstance(value, str)]
-
-
 def _note(spec: ModelSpec) -> str:
     """What an organism stands for."""
     prior = next(p.prior for p in spec.params if p.prior.family == "library_size")
-    return f"; log_M0 {prior.args['log_M0']:.6g}, sigma_M {prior.args['sigma_M']:g}"
+    return f"; log_M0 {spec.log_M0:.6g}, sigma_M {prior.args['sigma_M']:g}"
 
 
 def _lines(tree: Mapping[str, Any]) -> Iterator[tuple[str | None, str]]:
