@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -19,10 +20,9 @@ from scipy.linalg import solve_triangular
 from scipy.sparse import csr_array
 
 from scribe_cli.core.inference import mode, svi
-from scribe_cli.core.inference.posterior import Posterior
+from scribe_cli.core.inference.posterior import Posterior, lifted
 from scribe_cli.core.inference.problem import Problem
 from scribe_cli.core.model.spec import ModelSpec
-from scribe_cli.data.counts import CountData
 from scribe_cli.data.source import InMemory, Source
 from scribe_cli.run import reading
 from scribe_cli.run.fitting import assemble, inference
@@ -53,7 +53,7 @@ class Truth:
 class Study:
     """Simulated counts of a model, and the recipe that fits it."""
 
-    truth: Truth
+    truth: Any
     config: Config
     collected: Collected
 
@@ -75,7 +75,7 @@ def study(model: str, parameterization: str = "mean_odds", seed: int = 0, cells:
     rng = np.random.default_rng([seed, cells, genes])
     captured, gated = model.endswith("vcp"), model.startswith("zi")
     library = LOG_M0 + np.log(NU) + 0.4 * rng.normal(size=cells)
-    nu = np.exp(-_truncated(rng, LOG_M0 - library)) if captured else np.ones(cells)
+    nu = np.exp(-truncated(rng, LOG_M0 - library)) if captured else np.ones(cells)
     mu = 10.0 ** rng.uniform(-1, np.log10(30), genes) / nu.mean()
     r = np.exp(1.5 * rng.normal(size=genes)) if parameterization == "mean_disp" else mu * nu.mean() * SHARED_PHI
     gate = 1 / (1 + np.exp(2 - rng.normal(size=genes))) if gated else np.zeros(genes)
@@ -83,12 +83,17 @@ def study(model: str, parameterization: str = "mean_odds", seed: int = 0, cells:
     recipe = {"model": model, "parameterization": parameterization, "unconstrained": True}
     if captured:
         recipe |= {"priors": {"organism": "human"}, "data": {"library_size": "library"}}
+    return Study(Truth(mu, r, gate, nu), *read(recipe, counts, library=np.exp(library)))
+
+
+def read(recipe: dict, counts: np.ndarray, **obs) -> tuple[Config, Collected]:
+    """The recipe, and counts (cells, genes) with columns of obs as it reads them."""
     asked = config.load(recipe, {})
-    data = CountData.build(_source(counts, np.exp(library)), reading.selection(asked))
-    return Study(Truth(mu, r, gate, nu), asked, assemble.collect(data, asked.resolve()))
+    data = reading.checked(_source(counts, obs), asked, Console(quiet=True))
+    return asked, assemble.collect(data, asked.resolve())
 
 
-def _truncated(rng, loc):
+def truncated(rng, loc):
     """Normal(loc, SIGMA_M) above 0."""
     eta = loc + SIGMA_M * rng.normal(size=loc.shape)
     while (eta < 0).any():
@@ -96,16 +101,17 @@ def _truncated(rng, loc):
     return eta
 
 
-def _source(counts, library) -> Source:
-    obs = pd.DataFrame({"library": library}, index=pd.Index([f"c{i}" for i in range(counts.shape[0])], dtype=object))
+def _source(counts, obs) -> Source:
+    obs = pd.DataFrame(obs, index=pd.Index([f"c{i}" for i in range(counts.shape[0])], dtype=object))
     var = pd.DataFrame(index=pd.Index([f"g{i}" for i in range(counts.shape[1])], dtype=object))
     csr = csr_array(counts)
     rows = InMemory(csr.shape, csr.nnz, lambda: csr)
     return Source(Path("simulated"), "h5ad", "X", rows, obs, var, ("X",), reopen=None)
 
 
-def _holds(draws, value):
-    low, high = np.quantile(draws, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=0)
+def inside(draws, value, level: float = LEVEL) -> np.ndarray:
+    """Whether the central interval of the draws holds a value."""
+    low, high = np.quantile(draws, [(1 - level) / 2, (1 + level) / 2], axis=0)
     return (low <= value) & (value <= high)
 
 
@@ -121,7 +127,7 @@ def coverage(truth: Truth, posterior: Posterior) -> dict[str, float]:
     if "gate" in draws:
         draws["mu (1-gate)"] = draws["mu"] * (1 - draws["gate"])
         true |= {"gate": truth.gate, "mu (1-gate)": truth.mu * (1 - truth.gate)}
-    return {name: float(_holds(draws[name], value).mean()) for name, value in true.items()}
+    return {name: float(inside(draws[name], value).mean()) for name, value in true.items()}
 
 
 def laplace(one: Study, n: int = 1000) -> Posterior:
@@ -139,7 +145,9 @@ def laplace(one: Study, n: int = 1000) -> Posterior:
     root = np.linalg.cholesky((precision + precision.T) / 2)  # an error where the mode is none
     noise = np.random.default_rng(0).normal(size=(len(centre), n))
     flat = np.asarray(centre)[:, None] + solve_triangular(root.T, noise)
-    draws, point = (jax.tree.map(np.asarray, tree) for tree in (jax.vmap(unravel)(flat.T), found.thetas))
+    # thetas of the parameters, the mode the first of them
+    thetas, _ = lifted(one.spec, problem.cells, jax.vmap(unravel)(np.c_[centre, flat].T), 1, problem.centred)
+    draws, point = {k: v[1:] for k, v in thetas.items()}, {k: v[0] for k, v in thetas.items()}
     return Posterior(one.spec, problem.cells, ("sample",), draws, point, "joint_mode")
 
 

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from scribe_cli.core.axes import DATASET
 from scribe_cli.core.model import program
-from scribe_cli.core.numerics import choose, kernels, lanes
+from scribe_cli.core.model.resolve import resolve
+from scribe_cli.core.numerics import choose, kernels, lanes, mixture
 from scribe_cli.core.numerics.counts import WIDTHS
-from tests import zoo
+from scribe_cli.errors import BadRecipe
+from scribe_cli.run.fitting import assemble
+from scribe_cli.run.recipe import config
+from tests import recipes_zoo as recipes
+from tests import recovery, zoo
 
 FAST = [(name, lane.name) for name, spec in zoo.SPECS.items() for lane in choose.legal(spec) if lane.name != "dense"]
 STATS = zoo.stats()
@@ -62,10 +70,6 @@ def test_choose_takes_the_cheapest_and_dense_for_audits():
     assert choose.choose(zoo.SPECS["nbvcp-mean_odds"]).name == "separable"
     assert choose.choose(zoo.SPECS["zinbvcp-mean_odds"]).name == "dense"
     assert choose.choose(zoo.SPECS["nbdm-canonical"], "dense").name == "dense"
-
-
-def test_every_lane_is_compared():
-    assert {lane for _, lane in FAST} | {"dense"} == set(lanes.load())
 
 
 @each_fast
@@ -136,3 +140,199 @@ def test_minibatches_average_to_the_whole():
         np.testing.assert_allclose(gradient[site], 3 * slopes[site][:, index], rtol=1e-10, atol=1e-10)
     np.testing.assert_allclose(np.mean(values), whole, rtol=1e-12)
     np.testing.assert_allclose(np.mean(gene_slopes, 0), slopes["mu_unconstrained"], rtol=1e-10, atol=1e-8)
+
+
+# --- recipes: every kernel, components, datasets and hierarchies, on statistics that are made as a fit makes them -------
+
+LABELS_AND_BATCHES = (recipes.FREE, recipes.TWO, recipes.BATCH, recipes.LABELS)
+OF_P = {"prob_dataset_prior": "gaussian", "prob_dataset_mode": "scalar"}
+# what tests/recipes_zoo.py has not: capture with components of datasets, whose means, or p, or both are a dataset's own
+MORE = {
+    "nbvcp_two_batch": recipes.of("nbvcp", "mean_odds", *LABELS_AND_BATCHES, expression_dataset_prior="gaussian"),
+    "nbvcp_two_batch_scalar": recipes.of("nbvcp", "canonical", recipes.HUMAN, *LABELS_AND_BATCHES, mixture_params="mean", **OF_P),
+    "nbvcp_two_batch_both": recipes.of("nbvcp", "mean_prob", *LABELS_AND_BATCHES, expression_dataset_prior="neg", **OF_P),
+}
+RECIPES = recipes.RECIPES | MORE
+RESOLVED = {name: resolve(recipe) for name, recipe in RECIPES.items()}
+COMPARED = [(name, lane.name) for name, spec in RESOLVED.items() for lane in choose.legal(spec) if lane.name != "dense"]
+WHOLLY = {
+    ("nbdm_batch_prob_scalar", "histogram"),
+    ("nbvcp_batch_prob_scalar_horseshoe", "separable"),
+    ("nbvcp_two_batch_both", "mixture"),
+}
+# values of datasets in the core, in the gate, in p and in the weights; labels; other kernels
+BY_VALUE = {
+    ("zinb_batch_gate", "histogram"),
+    ("zinb_batch_two_level_neg", "histogram"),
+    ("zinb_bnb_datasets", "histogram"),
+    ("twostate_batch_expression", "histogram"),
+    ("nbvcp_batch_expression_horseshoe", "separable"),
+    ("nbdm_two_batch_two_level", "mixture"),
+    ("nbvcp_three_mean", "mixture"),
+    ("zinb_three_labelled_batches", "mixture"),
+}
+OBS = {
+    "batch": np.array(["a", "b"])[recipes.DATASET_OF_CELL],
+    "type": np.array(["first", "second", None], object)[recipes.ANNOTATION],
+}
+
+
+@functools.cache
+def collected(name):
+    return recovery.read(RECIPES[name], recipes.COUNTS, **OBS)[1]
+
+
+def stats(name, lane):
+    return assemble.stats(lanes.load()[lane], RESOLVED[name], collected(name), shared=False)
+
+
+@functools.cache
+def point(name):
+    """Natural coordinates at random sites, in which no two elements are equal."""
+    spec, facts, rng = RESOLVED[name], collected(name).cells, np.random.default_rng(len(name))
+    sites = {site: rng.normal(0.0, 0.6, found.shape) for site, found in program.sites(spec, facts).items()}
+    return program.natural(spec, program.replay(spec, facts, sites))
+
+
+def facts_of(name, weight=1.0):
+    """Of cells, each with its weight."""
+    return collected(name).cells.rows(np.arange(recipes.N_CELLS), weight * np.ones(recipes.N_CELLS))
+
+
+def summed(lane, kernel, mix):
+    terms, kernel = lanes.load()[lane].terms, kernels.load(kernel)
+    return lambda natural, facts, stats: sum(terms(kernel, natural, facts, stats, mix).values())
+
+
+@functools.cache
+def value(lane, kernel, mix=mixture.marginal):
+    return jax.jit(summed(lane, kernel, mix))
+
+
+def value_by(name, lane, mix=mixture.marginal):
+    return value(lane, RESOLVED[name].kernel, mix)(point(name), facts_of(name), stats(name, lane))
+
+
+@functools.cache
+def curved(lane, kernel):
+    """f(natural, direction, facts, stats) -> ((value, gradient), (slope, the Hessian's product) along the direction)."""
+    total = summed(lane, kernel, mixture.marginal)
+
+    def along(natural, direction, facts, stats):
+        return jax.jvp(lambda at: jax.value_and_grad(total)(at, facts, stats), (natural,), (direction,))
+
+    return jax.jit(along)
+
+
+def assert_close(found, expected, rtol):
+    """Each leaf relative to its norm."""
+    for f, e in zip(jax.tree.leaves(found), jax.tree.leaves(expected), strict=True):
+        assert np.isfinite(f).all() and np.linalg.norm(f - e) <= rtol * np.linalg.norm(e) > 0
+
+
+def curved_by(name, lane, natural=None, weight=1.0):
+    natural, rng = point(name) if natural is None else natural, np.random.default_rng(5)
+    direction = jax.tree.map(lambda v: jnp.asarray(rng.normal(size=v.shape)), natural)
+    return curved(lane, RESOLVED[name].kernel)(natural, direction, facts_of(name, weight), stats(name, lane))
+
+
+def test_every_lane_is_compared():
+    for cases in (COMPARED, WHOLLY, BY_VALUE):
+        assert {lane for _, lane in cases} | {"dense"} == set(lanes.load())
+    assert WHOLLY | BY_VALUE < set(COMPARED) and not WHOLLY & BY_VALUE
+
+
+@pytest.mark.parametrize(("name", "lane"), [c if c in WHOLLY else pytest.param(*c, marks=pytest.mark.slow) for c in COMPARED])
+def test_lane_of_a_recipe_equals_dense_in_value_slopes_and_curvature(name, lane):
+    """Curvature: the products that an optimiser and a sampler's scales are made of."""
+    assert_close(curved_by(name, lane), curved_by(name, "dense"), 1e-10)
+
+
+@pytest.mark.parametrize(("name", "lane"), sorted(BY_VALUE))
+def test_lane_of_a_recipe_equals_dense_in_value(name, lane):
+    assert_close(value_by(name, lane), value_by(name, "dense"), 1e-12)
+
+
+def test_mixture_lane_with_the_components_held():
+    """As curvatures see it: components of cells at their probabilities (numerics/mixture.py)."""
+    name = "nbvcp_three_mean"
+    held, dense = (value_by(name, lane, mixture.complete) for lane in ("mixture", "dense"))
+    assert_close(held, dense, 1e-12)
+    assert held < value_by(name, "mixture") - 1e-3
+
+
+@pytest.mark.parametrize(("log_r", "least"), [(18.0, 1e-8), (-800.0, 1e-10)])
+def test_mixture_lane_equals_dense_at_the_ends_of_dispersion(log_r, least):
+    """Nearly Poisson, of the same means, where its tables are large and cancel; and where r underflows in one component."""
+    name = "nbvcp_two_batch_both"
+    at = point(name)
+    if log_r > 0:
+        core = {"log_r": at.core["log_r"] + log_r, "logit_p": at.core["logit_p"] - log_r}
+    else:
+        core = at.core | {"log_r": at.core["log_r"] + np.array([log_r, 0.0]).reshape(2, 1, 1)}
+    natural = dataclasses.replace(at, core=core)
+    assert_close(curved_by(name, "mixture", natural)[0], curved_by(name, "dense", natural)[0], least)
+
+
+def test_mixture_lane_weighs_cells():
+    """Padding of weight 0, and cells that stand for several."""
+    name, weight = "nbvcp_two_batch_both", np.random.default_rng(0).integers(0, 3, recipes.N_CELLS)
+    assert (weight == 0).any()
+    found, dense = (curved_by(name, lane, weight=weight) for lane in ("mixture", "dense"))
+    assert_close(found, dense, 1e-10)
+    plain = curved_by(name, "mixture")[0][0]
+    assert abs(found[0][0] / plain - 1) > 0.01
+
+
+def test_equal_cells_of_a_dataset_share_a_row():
+    """As a fit sums them, rows with the number of their cells: cells of different datasets are never one row."""
+    name = "nbvcp_batch_prob_scalar_horseshoe"
+    spec, n = RESOLVED[name], recipes.N_CELLS
+    u = recipes.COUNTS[np.arange(2 * n) % n]  # each cell once more, in the same dataset
+    obs = {"batch": np.array(["a", "b"])[recipes.DATASET_OF_CELL[np.arange(2 * n) % n]]}
+    _, twice = recovery.read(RECIPES[name], u, **obs)
+    shared = assemble.problem(twice, spec, "auto", None, share_rows=True)
+    separate = assemble.problem(twice, spec, "dense", None, share_rows=False)
+    kinds = {(d, t, p) for d, t, p in zip(obs["batch"], u.sum(1), twice.counts.library, strict=True)}
+    assert shared.lane.name == "separable" and shared.facts.sizes["cell"] == len(kinds) < 2 * n == separate.facts.sizes["cell"]
+    rng, totals = np.random.default_rng(0), []
+    of_rows = {site: rng.normal(0.0, 0.6, found.shape) for site, found in shared.sites.items()}
+    for problem, sites in ((shared, of_rows), (separate, shared.by_cell(of_rows))):
+        x = program.replay(spec, problem.facts, sites)
+        totals.append(value(problem.lane.name, spec.kernel)(program.natural(spec, x), problem.facts, problem.stats))
+    np.testing.assert_allclose(*totals, rtol=1e-12)
+    assert shared.facts.sizes[DATASET] == 2
+
+
+def test_which_lanes_recipes_allow():
+    """Histogram: no capture, one component. Separable: capture, NB, one p of all genes, no gate, one component. Mixture:
+
+    components, and with capture what the separable one needs.
+    """
+    for name, recipe in RECIPES.items():
+        captured, mixed = recipe["model"].endswith("vcp"), recipe.get("n_components", 1) > 1
+        own_p = recipe.get("parameterization") == "mean_disp" or "prob_prior" in recipe
+        own_p |= "prob_dataset_prior" in recipe and recipe.get("prob_dataset_mode") != "scalar"
+        plain = recipe["model"].startswith("nb") and "overdispersion" not in recipe and not own_p
+        legal = {"histogram"} if not captured and not mixed else set()
+        legal |= {"separable"} if captured and plain and not mixed else set()
+        legal |= {"mixture"} if mixed and (plain or not captured) else set()
+        assert {lane.name for lane in choose.legal(RESOLVED[name])} == legal | {"dense"}, name
+
+
+def test_a_lane_that_is_not_legal_is_never_taken():
+    """All cheaper than the dense one, which is what is left; and each reads statistics that a fit can make."""
+    for name, spec in RESOLVED.items():
+        legal = choose.legal(spec)
+        assert choose.choose(spec) is min(legal, key=lambda lane: lane.cost), name
+        assert (choose.choose(spec).name == "dense") == (len(legal) == 1), name
+        assert all(set(lane.statistics(spec)) <= set(assemble.STATISTICS) for lane in legal)
+        assert choose.choose(spec, "dense").name == "dense"
+
+
+@pytest.mark.parametrize("lane", sorted(set(lanes.load()) - {"dense"}))
+def test_a_recipe_names_no_lane_but_the_dense_one(lane):
+    """A lane is chosen by the model: one that is named, legal or not, is refused with what may be."""
+    with pytest.raises(BadRecipe, match=f'engine: expected auto or dense, found the text "{lane}"'):
+        config.load(RECIPES["nbdm"] | {"engine": lane}, {})
+    assert config.load(RECIPES["nbdm"] | {"engine": "dense"}, {}).engine == "dense"

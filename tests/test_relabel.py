@@ -206,7 +206,8 @@ def test_a_posterior_is_relabelled_and_says_so():
     found = posterior_of(problem, changed)
     draws, pieces = lifted(problem.spec, problem.cells, sites, 2, False)
     assert found.diagnostics["label_switches"] == 8 + 1
-    for one, other in ((found.draws, draws), (found.pieces, pieces), (found.point, {n: v.mean((0, 1)) for n, v in draws.items()})):
+    point = {name: v.mean((0, 1)) for name, v in draws.items()}
+    for one, other in ((found.draws, draws), (found.pieces, pieces), (found.point, point)):
         assert one.keys() == other.keys()
         for name in one:
             np.testing.assert_allclose(one[name], other[name], rtol=1e-12, atol=1e-12, err_msg=name)
@@ -214,7 +215,7 @@ def test_a_posterior_is_relabelled_and_says_so():
 
 
 def test_components_that_labels_name_are_exchanged_with_none():
-    """Their cells say which they are: draws in which two of them have changed places stay; the other two are brought to one order."""
+    """Their cells say which they are: draws in which two of them have changed places stay; others are brought to one order."""
     order = np.zeros((3, 8, 4), int) + np.arange(4)
     order[1], order[2] = [0, 1, 3, 2], [1, 0, 2, 3]
     kept = np.zeros((3, 8, 4), int) + np.arange(4)
