@@ -12,6 +12,7 @@ from scipy import integrate, stats
 from scribe_cli.core.model import program
 from scribe_cli.core.model.resolve import resolve
 from scribe_cli.core.numerics import lanes
+from tests import exact
 from tests import joint_oracle as oracle
 from tests import recipes_zoo as recipes
 
@@ -84,16 +85,6 @@ def test_sites_are_those_of_the_models(name):
 
 # --- the oracle itself ----------------------------------------------------------------------------------------------
 
-TWO_STATE = [  # MODELS.md 1: (alpha, beta, L; u) and log P
-    (0.05, 0.05, 20, 0, -0.8634),
-    (0.05, 0.05, 20, 10, -4.8433),
-    (0.05, 5, 100, 0, -0.1566),
-    (0.05, 5, 100, 1, -3.1920),
-    (0.1, 1000, 5000, 0, -0.1792),
-    (0.5, 0.5, 10, 5, -2.6511),
-    (2, 50, 200, 7, -2.6819),
-    (5, 1000, 4000, 19, -3.1954),
-]
 NAMED = {"two_state_natural": ("mu", "burst_size", "k_off"), "two_state_ratio": ("mu", "burst_size", "switching_ratio")}
 NAMED |= {
     "two_state_mean_fano": ("mu", "excess_fano", "concentration"),
@@ -102,7 +93,7 @@ NAMED |= {
 
 
 @pytest.mark.parametrize("parameterization", NAMED)
-@pytest.mark.parametrize(("alpha", "beta", "rate", "u", "log_p"), TWO_STATE)
+@pytest.mark.parametrize(("alpha", "beta", "rate", "u", "log_p"), exact.TWO_STATE)
 def test_two_state_pmf_is_the_one_tabulated(parameterization, alpha, beta, rate, u, log_p):
     """Through each parameterization, half of the rate being lost to capture."""
     model = oracle.Model({"model": "twostatevcp", "parameterization": parameterization})

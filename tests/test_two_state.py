@@ -51,21 +51,8 @@ def error(n, u):
     return np.array([exact.error(found, exact.two_state(a, b, r, k)) for a, b, r, k, found in rows])
 
 
-# alpha, beta, rate, u, log P(u): MODELS.md 1
-KNOWN = (
-    (0.05, 0.05, 20, 0, -0.8634),
-    (0.05, 0.05, 20, 10, -4.8433),
-    (0.05, 5, 100, 0, -0.1566),
-    (0.05, 5, 100, 1, -3.1920),
-    (0.1, 1000, 5000, 0, -0.1792),
-    (0.5, 0.5, 10, 5, -2.6511),
-    (2, 50, 200, 7, -2.6819),
-    (5, 1000, 4000, 19, -3.1954),
-)
-
-
 def test_log_prob_of_known_points():
-    alpha, beta, rate, u, expected = np.array(KNOWN).T
+    alpha, beta, rate, u, expected = np.array(exact.TWO_STATE).T
     n, u = at(alpha, beta, rate, u)
     np.testing.assert_allclose(log_prob(n, u), expected, atol=5.1e-5)
     assert error(n, u).max() <= 1e-10
