@@ -14,9 +14,10 @@ import scipy.stats
 
 from scribe_cli.core.model.spec import ModelSpec, ParamSpec, Prior
 from scribe_cli.data.counts import CountData
-from scribe_cli.data.design import doubts
 from scribe_cli.data.facts import facts_of
-from scribe_cli.data.labels import Design, design_in, design_of, refuse_one_dataset
+from scribe_cli.data.design import Design
+from scribe_cli.data.doubts import doubts
+from scribe_cli.data.labels import design_in, design_of, refuse_one_dataset
 from scribe_cli.data.selection import Selection
 from scribe_cli.errors import BadData, BadRecipe
 from tests import fits

@@ -13,7 +13,7 @@ import scipy.sparse as sp
 import scribe_cli
 from scribe_cli.cli.main import main
 from scribe_cli.data.counts import CountData
-from scribe_cli.data.design import doubts
+from scribe_cli.data.doubts import doubts
 from scribe_cli.data.selection import Selection
 from scribe_cli.errors import BadData, InputMissing, UsageError
 from scribe_cli.run import reading

@@ -11,7 +11,7 @@ from scipy.sparse import csr_array
 
 from ..errors import BadData
 from . import checks, digest, names, statistics
-from .labels import Design
+from .design import Design
 from .selection import OTHER, GeneMap, Selection, cell_mask, column_of, gene_map, label
 from .source import Source, block_rows, blocks
 

@@ -1,52 +1,36 @@
-"""Doubts about what a recipe makes of its data: datasets that are no samples, or that are one with a label, and library
-sizes that cannot be."""
+"""Design: which dataset a cell is of, and which component its label speaks for."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
+
 import numpy as np
 
-from ..errors import listed
-from .counts import CountData
 
+@dataclass(frozen=True)
+class Design:
+    """datasets, components: their unique names; dataset_of_cell: (cells,) codes of datasets, None where there are none;
 
-def doubts(counts: CountData, dataset_key: str | None, library_size: str | None) -> dict[str, str]:
-    """{name of the warning: text}. BadData where a fitted cell has no dataset, or the column is not there."""
-    found = {} if dataset_key is None else _lone_cells(counts, dataset_key) | _confounded(counts, dataset_key)
-    return found if library_size is None else found | _too_small(counts, library_size)
+    annotation: (cells,) codes of components, -1 for a cell without a label, None where nothing is labelled.
+    """
 
+    datasets: tuple[str, ...] = ()
+    dataset_of_cell: np.ndarray | None = None
+    components: tuple[str, ...] = ()
+    annotation: np.ndarray | None = None
 
-def _lone_cells(counts: CountData, key: str) -> dict[str, str]:
-    codes, labels = counts.labels(key, complete=True)
-    lone = [label for label, n in zip(labels, np.bincount(codes, minlength=len(labels)), strict=True) if n == 1]
-    if not lone:
-        return {}
-    text = (
-        f'{counts.source.path}: {len(lone):,} of the {len(labels):,} datasets of obs column "{key}" have a single cell '
-        f"({listed(lone, 5)}): their checks say nothing; is it the column that names the dataset of a cell (dataset_key)?"
-    )
-    return {"dataset_of_one_cell": text}
+    def of_cells(self, index: np.ndarray) -> Design:
+        """Of some of the cells."""
+        dataset, annotation = (None if v is None else v[index] for v in (self.dataset_of_cell, self.annotation))
+        return replace(self, dataset_of_cell=dataset, annotation=annotation)
 
-
-def _confounded(counts: CountData, key: str) -> dict[str, str]:
-    pairs = counts.design.coinciding
-    if not pairs:
-        return {}
-    said = listed([f"{dataset} is {label}" for dataset, label in pairs], 5)
-    text = (
-        f'{counts.source.path}: datasets of obs column "{key}" hold the cells of one label, which are in no other ({said}): '
-        "what differs between such components cannot be told from what differs between the datasets (dataset_key, annotation_key)"
-    )
-    return {"dataset_is_label": text}
-
-
-def _too_small(counts: CountData, column: str) -> dict[str, str]:
-    below = counts.library < counts.library_all
-    if not below.any():
-        return {}
-    at = int(np.argmax(below))
-    text = (
-        f'{counts.source.path}: obs column "{column}" (data.library_size) is below a cell\'s own total count in '
-        f'{int(below.sum()):,} of {len(below):,} cells, the first "{counts.cell_names[at]}" ({counts.library[at]:,.0f} '
-        f"below {counts.library_all[at]:,}); a library size counts all molecules of a cell: give that column, or null"
-    )
-    return {"library_size_below_total": text}
+    @property
+    def coinciding(self) -> list[tuple[str, str]]:
+        """(dataset, component) of which the cells of the one are the cells with the label of the other."""
+        if self.dataset_of_cell is None or self.annotation is None:
+            return []
+        both = np.zeros((len(self.datasets), len(self.components) + 1), np.int64)
+        np.add.at(both, (self.dataset_of_cell, self.annotation), 1)
+        n = both.sum(1)
+        same = [(d, k) for d, k in zip(*np.nonzero(both[:, :-1]), strict=True) if both[d, k] == n[d] == both[:, k].sum()]
+        return [(self.datasets[d], self.components[k]) for d, k in same]

@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from ..data import design, labels
+from ..data import labels
 from ..data.counts import CountData
+from ..data.design import Design
+from ..data.doubts import doubts
 from ..data.joined import joined
 from ..data.selection import Selection
 from ..data.source import Source
@@ -49,13 +51,13 @@ def checked(source: Source, config: Config, console: Console, fitted: Sequence[s
     """
     counts = CountData.build(source, selection(config))
     counts = replace(counts, design=_design(counts, config, fitted))
-    doubts = design.doubts(counts, config.dataset_key, config.data.library_size)
-    counts = replace(counts, warnings=counts.warnings | doubts)
+    doubted = doubts(counts, config.dataset_key, config.data.library_size)
+    counts = replace(counts, warnings=counts.warnings | doubted)
     console.tell(counts)
     return counts
 
 
-def _design(counts: CountData, config: Config, fitted: Sequence[str] | None) -> labels.Design:
+def _design(counts: CountData, config: Config, fitted: Sequence[str] | None) -> Design:
     if fitted is not None:
         return labels.design_in(counts, tuple(fitted), config.dataset_key)
     found = labels.design_of(
