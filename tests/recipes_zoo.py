@@ -44,6 +44,7 @@ HARDEST = of(
     TWO,
     BATCH,
     LABELS,
+    ANCHOR,
     HUMAN,
     expression_prior="gaussian",
     expression_dataset_prior="horseshoe",

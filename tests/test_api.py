@@ -184,7 +184,7 @@ def test_log_likelihood_is_scipys_at_the_map(res, data):
 
 
 def test_ppc_samples_are_counts_of_the_posterior(res):
-    n = 200
+    n = 1000
     counts = res.get_ppc_samples(n)
     assert counts.shape == (n, CELLS, GENES) and counts.dtype == np.int32 and counts.min() >= 0
     drawn = res.get_posterior_samples(n)

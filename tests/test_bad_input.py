@@ -239,7 +239,7 @@ CASES = {
     "MTX has no layers": Case(
         lambda f: [*mtx("2 2 1\n1 1 1")(f), "--layer", "counts"], 65, ["m.mtx", "leave out --layer"]
     ),
-    "missing recipe": Case(lambda f: args(recipe="nowhere.yaml"), 66, ["nowhere.yaml", "bundled are nbdm"]),
+    "missing recipe": Case(lambda f: args(recipe="nowhere.yaml"), 66, ["nowhere.yaml", "bundled are anchored"]),
     "misspelt recipe": Case(lambda f: args(recipe="zinvcp"), 66, ["zinvcp", 'did you mean "zinbvcp"']),
     "recipe is a folder": Case(recipe_is_folder, 66, ["folder.yaml"]),
     "endless recipe": Case(lambda f: args(recipe="/dev/zero"), 78, ["/dev/zero"]),

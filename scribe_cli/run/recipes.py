@@ -29,7 +29,7 @@ def show(name: str) -> str:
     known = recipe_file.bundled()
     name = name.removesuffix(".yaml")
     if name not in known:
-        raise InputMissing(f'no bundled recipe is called "{name}"{did_you_mean(name, known)}; bundled are {listed(known)}')
+        raise InputMissing(f'no bundled recipe is called "{name}"{did_you_mean(name, known)}; bundled are {listed(known, len(known))}')
     return known[name].read_text(encoding="utf-8")
 
 

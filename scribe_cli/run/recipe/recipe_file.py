@@ -67,7 +67,7 @@ def find(path_or_name: str | Path) -> Path:
         return known[name]
     close = did_you_mean(name, known)
     raise InputMissing(
-        f'recipe "{path_or_name}": no such file and no bundled recipe{close}; bundled are {listed(known)}'
+        f'recipe "{path_or_name}": no such file and no bundled recipe{close}; bundled are {listed(known, len(known))}'
     )
 
 
