@@ -9,6 +9,7 @@ import pytest
 from scipy.sparse import csr_array
 
 from scribe_cli.core.axes import COMPONENT
+from scribe_cli.core.inference import mode
 from scribe_cli.core.inference.components import responsibilities
 from scribe_cli.core.model import program
 from scribe_cli.run.fitting import assemble
@@ -273,3 +274,12 @@ def test_equal_cells_have_equal_probabilities():
     p = responsibilities(csr_array(POOR["two distinct cells"].astype(np.int32)), 3)
     assert (p[:, :15] == p[:, :1]).all() and (p[:, 15:] == p[:, 15:16]).all()
     assert p[:, 0].argmax() != p[:, 15].argmax()
+
+
+def test_many_counts_leave_cells_where_they_are_told_apart():
+    """The start is the mode with each cell held at its component, so that the mode is near."""
+    truth = mixtures.planted(3, n_cells=150, n_genes=60, library=50_000.0, changed=0.5, fold=0.7)
+    asked, collected = recovery.read({"model": "nbvcp", "parameterization": "mean_odds", "n_components": 3}, truth.counts)
+    problem = assemble.problem(collected, asked.resolve(), "auto", None, share_rows=True)
+    found = mode.find(problem, assemble.start(collected, problem))
+    assert found.converged and found.steps <= 20  # 73 from the moments alone

@@ -26,6 +26,8 @@ SWITCHING_START = 3.0  # log k_off, likewise
 LARGEST_LOG_NU = -0.05  # of a start: capture is below one
 ODDS_RANGE = (1e-4, 1e4)  # of the pooled odds phi, where the moments say nothing
 PSEUDO_COUNT = 5.0  # counts of its share in the whole that a part of the cells is given, so that rare genes start alike
+CERTAIN = 1e7  # nats by which a cell is of its component
+NEAR = 10.0  # nats from a mode that is only a start
 SPREAD = 0.5  # between components in the coordinate of a parameter, where their means are one
 
 
@@ -148,6 +150,20 @@ def _sites(spec: ModelSpec, facts: Facts, centred: bool, x: dict) -> dict:
         theta = np.broadcast_to(theta.mean(missing, keepdims=True), shape)
         found |= priors.start(p.name, p.prior, p.axes, f"{p.name}_unconstrained", theta, centred)
     return {name: np.array(v, float) for name, v in found.items()}
+
+
+def told_apart(problem: Problem, start: dict, component: np.ndarray, on_step: Callable) -> dict:
+    """A start for a mixture: the mode with each cell held at its component, (rows,).
+
+    Means alone do not tell components apart where counts are many: with a dispersion and captures that are of no component
+    yet, cells go to the one whose variance is largest, and do not come back.
+    """
+    spec = replace(problem.spec, annotation_confidence=CERTAIN)
+    label = jnp.asarray(component, jnp.int32)
+    facts, cells = (replace(f, arrays={**f.arrays, "annotation": label}) for f in (problem.facts, problem.cells))
+    held = [site for site in start if derive.is_scale(site) or site.startswith(f"{spec.role('weights').name}_")]
+    apart = replace(problem, spec=spec, facts=facts, cells=cells)
+    return mode.find(apart, start, on_step, NEAR, held).thetas
 
 
 def refined(problem: Problem, start: dict, row_total, seed: int, on_step: Callable) -> dict:

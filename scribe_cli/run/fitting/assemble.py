@@ -82,9 +82,14 @@ def stats(lane: Lane, spec: ModelSpec, collected: Collected, shared: bool) -> di
 
 
 def start(collected: Collected, problem: Problem, seed: int = 0, on_step: Callable = lambda **_: None) -> dict:
-    """{site: value} from the data's moments, and for minibatches from the mode of some of the cells."""
+    """{site: value} from the data's moments; for minibatches from the mode of some of the cells, for components from the
+
+    mode with each cell at its likeliest.
+    """
     totals = _totals(collected, problem, seed)
     found = _device(initial.moments(problem.spec, problem.facts, totals, problem.centred))
+    if problem.minibatch is None and totals.by_component is not None:
+        return initial.told_apart(problem, found, totals.responsibilities.argmax(0), on_step)
     if problem.minibatch is None or problem.spec.hierarchical:
         return found
     return initial.refined(problem, found, totals.row, seed, on_step)
