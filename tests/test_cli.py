@@ -255,6 +255,9 @@ def test_names_of_output():
     assert [stem(p) for p in ("m.mtx.gz", "a/b.zarr", "a/filtered/", ".h5ad")] == ["m", "b", "filtered", ".h5ad"]
 
 
+BUNDLED = sorted(path.stem for path in (Path(__file__).parents[1] / "recipes").glob("*.yaml"))
+
+
 @pytest.mark.parametrize(
     "args, incomplete, offered",
     [
@@ -262,8 +265,8 @@ def test_names_of_output():
         (["recipe"], "ex", ["explain"]),
         (["fit", "d.h5ad"], "--rec", ["--recipe"]),
         (["fit", "d.h5ad", "--device"], "", ["auto", "cpu", "gpu"]),
-        (["fit", "d.h5ad", "--recipe"], "", ["nbdm", "nbvcp", "zinb", "zinbvcp", "my.yaml"]),
-        (["recipe", "check"], "m", ["my.yaml"]),
+        (["fit", "d.h5ad", "--recipe"], "", [*BUNDLED, "my.yaml"]),
+        (["recipe", "check"], "m", ["mixture", "my.yaml"]),
         (["recipe", "show"], "zinbv", ["zinbvcp"]),
         (["summary"], "", ["first.scribe"]),
         (["summary"], "deep/", ["deep/other", "deep/second.scribe"]),

@@ -134,10 +134,11 @@ class Reported:
 
 def reported(spec: ModelSpec) -> tuple[Reported, ...]:
     """Every parameter that a fit of this model reports."""
-    sampled = {p.name for p in spec.params}
+    sampled = {p.name: p for p in spec.params}
     rows = []
     for name, (support, formula) in table(spec).items():
-        axes = union(*(spec.coordinate_axes(c) for c in formula.inputs))
+        as_is = name in sampled and sampled[name].role != "excess"
+        axes = sampled[name].axes if as_is else union(*(spec.coordinate_axes(c) for c in formula.inputs))
         rows.append(Reported(name, axes, spec[name].support if name in sampled else support, name in sampled))
     rows += [Reported(p.name, p.axes, p.support, True) for p in spec.params if p.role in APART]
     if spec.capture:
