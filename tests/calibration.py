@@ -87,7 +87,7 @@ def fresh(model: str, n: int = DATA_SETS, cells: int = CELLS, genes: int = GENES
         folder = Path(name)
         one = study(model, cells=cells, genes=genes)
         stored = open_fit(fitted(folder, one))
-        drawn = redraw.counts(stored, n, None, SEED)
+        drawn = redraw.counts(stored, n, seed=SEED)
         tables = []
         for counts in drawn:
             data = write(folder / "new.h5ad", counts)

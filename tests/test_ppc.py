@@ -193,14 +193,14 @@ def test_new_counts_of_the_fit_pass_and_others_fail(fits, tmp_path, capsys):
     stored = open_fit(fits["zinbvcp"])
     p = []
     for seed in range(8):
-        new = write(tmp_path / "new.h5ad", redraw.counts(stored, 1, None, seed=100 + seed)[0], batch=BATCH)
+        new = write(tmp_path / "new.h5ad", redraw.counts(stored, 1, seed=100 + seed)[0], batch=BATCH)
         genes = table(ppc(capsys, stored.out, new, "-o", tmp_path / "new"), "ppc_gene").iloc[:GENES]
         p.append(genes[[f"{s}_p" for s in ("var", "zero", "max")]].to_numpy()[3:])
     p = np.stack(p)
     # 48 of each statistic: 4 standard errors of the mean of uniform ones, and of the share of the outermost tenth
     assert (np.abs(p.mean((0, 1)) - 0.5) < 4 * 0.29 / np.sqrt(48)).all()
     assert (np.abs(p - 0.5) > 0.45).mean() < 0.1 + 4 * 0.3 / np.sqrt(p.size)
-    other = redraw.counts(stored, 1, None, seed=7)[0]
+    other = redraw.counts(stored, 1, seed=7)[0]
     other[:, 4] = np.where(np.arange(CELLS) % 2, 3 * other[:, 4] + 30, 0)
     out = ppc(capsys, stored.out, write(tmp_path / "bad.h5ad", other, batch=BATCH), "-o", tmp_path / "bad")
     found = json.loads((out / "ppc.json").read_text())
