@@ -12,7 +12,7 @@ from scribe_cli.core.axes import COMPONENT
 from scribe_cli.core.inference import mode
 from scribe_cli.core.inference.components import responsibilities
 from scribe_cli.core.model import program
-from scribe_cli.run.fitting import assemble
+from scribe_cli.run.fitting import assemble, findings
 from tests import mixtures, recovery
 from tests import recipes_zoo as recipes
 from tests.adjusted_rand import adjusted_rand
@@ -283,3 +283,23 @@ def test_many_counts_leave_cells_where_they_are_told_apart():
     problem = assemble.problem(collected, asked.resolve(), "auto", None, share_rows=True)
     found = mode.find(problem, assemble.start(collected, problem))
     assert found.converged and found.steps <= 20  # 73 from the moments alone
+
+
+# --- what is said of them
+
+
+def said(component, annotation=None):
+    """Of cells that are each surely of one component."""
+    return findings.components(["T", "B", "component_2"], np.eye(3)[component], None if annotation is None else np.array(annotation))
+
+
+def test_components_without_cells_are_named():
+    assert said([0, 0, 1, 2]) == {}
+    assert "B of 3 components have no cells" in said([0, 0, 2, 2])["empty_components"]
+
+
+def test_components_that_their_labels_have_left_are_named():
+    assert said([0, 0, 1, 1, 2, 2], [0, 0, 1, 1, -1, -1]) == {}
+    assert said([0, 0, 1, 0, 2, 2], [0, 0, 1, 1, -1, -1]) == {}  # half of them
+    text = said([0, 0, 1, 0, 0, 2], [0, 0, -1, 1, 1, 1])["components_left_labels"]
+    assert "of 3 cells labelled B 0 are in it, 2 in T" in text and "annotation_confidence" in text

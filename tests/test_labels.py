@@ -158,6 +158,16 @@ def test_a_dataset_that_is_a_label_is_doubted():
     assert found(["T"] * 5 + [None] + ["B", "NK"] * 3, ["a"] * 6 + ["b"] * 6) == {}  # a has a cell of no label
 
 
+def test_a_label_that_says_nothing_is_doubted():
+    def found(types) -> dict:
+        data = counts_of(type=types)
+        return doubts(dataclasses.replace(data, design=design_of(data, None, 3, "type")), None, None)
+
+    text = found(["T"] * 7 + ["B"] * 2 + ["Unknown"] * 3)["label_that_says_nothing"]
+    assert '"Unknown" (3 cells)' in text and "annotation_key" in text
+    assert found(["T"] * 7 + ["B"] * 2 + [None] * 3) == {}
+
+
 def test_facts_are_those_the_model_names():
     data = counts_of(donor=["a", "b"] * 6, type=TYPES)
     design = design_of(data, "donor", 4, "type")

@@ -83,15 +83,33 @@ def of_mcmc(d: Mapping) -> dict[str, str]:
     return found
 
 
-def components(names: Sequence[str], probabilities: np.ndarray | None) -> dict[str, str]:
-    """probabilities: (cells, components), None without a mixture."""
+def components(names: Sequence[str], probabilities: np.ndarray | None, annotation: np.ndarray | None) -> dict[str, str]:
+    """probabilities: (cells, components), None without a mixture; annotation: (cells,) codes of labels, -1 for none, or None."""
     if probabilities is None:
         return {}
+    found = {}
     empty = [name for name, cells in zip(names, probabilities.sum(0), strict=True) if cells < 1.0]
-    if not empty:
-        return {}
-    text = f"{listed(empty)} of {len(names)} components have no cells: what they report is their priors'; lower n_components"
-    return {"empty_components": text}
+    if empty:
+        found["empty_components"] = (
+            f"{listed(empty)} of {len(names)} components have no cells: what they report is their priors'; lower n_components"
+        )
+    left = [] if annotation is None else _left(names, probabilities.argmax(1), annotation)
+    if left:
+        found["components_left_labels"] = (
+            f"components are not what their labels say: {listed(left, 5)}; cells that no label describes took their place: raise "
+            "n_components, or annotation_confidence"
+        )
+    return found
+
+
+def _left(names: Sequence[str], component: np.ndarray, annotation: np.ndarray) -> list[str]:
+    """The labels of which less than half of the cells are of their component, in words."""
+    said = []
+    for k in np.unique(annotation[annotation >= 0]):
+        cells = np.bincount(component[annotation == k], minlength=len(names))
+        if cells[k] < 0.5 * cells.sum():
+            said.append(f"of {cells.sum():,} cells labelled {names[k]} {cells[k]:,} are in it, {cells.max():,} in {names[cells.argmax()]}")
+    return said
 
 
 def checks(spec: ModelSpec, genes: Misfit, cells: float) -> dict[str, str]:
@@ -123,7 +141,8 @@ def _remedies(spec: ModelSpec, genes: Misfit, cells: float) -> list[str]:
         "a dispersion of each gene's own (parameterization: mean_disp)": shared and both,
     }
     remedies = [f"try a model with {name}" for name, lacks in lacking.items() if lacks]
-    return [*remedies, "fit types of cells apart (data.where)"]
+    apart = "raise n_components" if spec.mixed else "fit types of cells apart (data.where)"
+    return [*remedies, apart]
 
 
 def amount(n_cells: int, dominated: np.ndarray, empty: np.ndarray) -> dict[str, str]:

@@ -76,7 +76,7 @@ def _warnings(spec: ModelSpec, collected: Collected, checks: Checks, reasons: Ma
     of_genes = misfit.of_genes(checks.genes.genes, counts.empty_genes)
     return [
         findings.identifiability(spec, log_library),
-        findings.components(counts.design.components, checks.component_prob),
+        findings.components(counts.design.components, checks.component_prob, counts.design.annotation),
         findings.checks(spec, of_genes, misfit.of_cells(checks.cells["total_p"])),
         findings.amount(counts.n_cells, reasons["prior-dominated"], counts.empty_genes),
     ]

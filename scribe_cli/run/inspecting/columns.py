@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from ...data.doubts import NO_LABEL
 from ...data.selection import label
 
 # words in names, the likeliest first
@@ -25,7 +26,6 @@ LIBRARY = (
     "library size", "libsize", "lib size", "total counts", "n counts", "ncount", "n umi", "n umis", "total umis",
     "total umi", "umis", "umi count", "size full",
 )  # fmt: skip
-UNKNOWN = ("unknown", "na", "nan", "none", "unassigned", "unlabeled", "unlabelled", "")
 DOUBLETS = ("dbl", "doublet", "doublets", "multiplet", "true", "1", "yes")
 MOST_LEVELS = 100
 LARGER = 1.02  # a true library size over the counts in the file, in the middle cell
@@ -118,7 +118,7 @@ def confounded(obs: pd.DataFrame, dataset: Column, types: Column) -> bool:
 
 
 def _known(column: pd.Series) -> np.ndarray:
-    return (column.notna() & ~column.astype(str).str.lower().isin(UNKNOWN)).to_numpy()
+    return (column.notna() & ~column.astype(str).str.lower().isin(NO_LABEL)).to_numpy()
 
 
 KINDS = ("dataset", "cell type", "doublet")

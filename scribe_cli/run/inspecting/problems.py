@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ...data.doubts import NO_LABEL
 from ...errors import listed
 from . import columns, genes
-from .columns import UNKNOWN
 from .found import Counts, twice
 from .matrices import Matrix
 
@@ -175,7 +175,7 @@ def _datasets(counts: Counts) -> Iterator[Problem]:
             "do not take it for datasets, unless for labels in the results",
         )
     for column in counts.of_kind("cell type")[:1]:
-        unknown = column.missing + sum(n for level, n in column.levels.items() if level.lower() in UNKNOWN)
+        unknown = column.missing + sum(n for level, n in column.levels.items() if level.lower() in NO_LABEL)
         if unknown:
             yield Problem(
                 "unlabelled_cells",

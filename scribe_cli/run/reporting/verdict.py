@@ -28,8 +28,10 @@ SHORT = {
     "genes_not_shared": "the inputs do not share all genes",
     "dataset_of_one_cell": "datasets have a single cell",
     "dataset_is_label": "a dataset is one with a label",
+    "label_that_says_nothing": "a label says that nothing is known",
     "capture_scaling": "means and capture of datasets are told apart by shrinkage alone",
     "empty_components": "components have no cells",
+    "components_left_labels": "components are not what their labels say",
     "labels_switch": "the chains exchange components",
     "duplicate_cell_names": "cell names stand twice",
     "duplicate_gene_names": "gene names stand twice",
@@ -163,12 +165,13 @@ def _data(m: Material) -> tuple[str, str] | None:
 
 
 DATA = "Data"
+OF_DATASETS = ("genes_not_shared", "dataset_of_one_cell", "dataset_is_label")
 TOPICS = (
     Topic("Convergence", ("not_converged", "divergences", "low_ebfmi", "max_treedepth"), _converged),
     Topic("Predictive checks", ("many_genes_misfit", "cell_totals_misfit"), _checks),
     Topic("Scale of \u03bc", ("capture_scale_not_identified", "library_above_m0", "capture_scaling", "library_size_below_total"), _scale),
-    Topic("Components", ("empty_components", "labels_switch"), lambda m: None),
+    Topic("Components", ("empty_components", "components_left_labels", "labels_switch"), lambda m: None),
     Topic("Amount of data", ("few_data", "prior_dominated"), _amount),
-    Topic(DATA, ("genes_not_shared", "dataset_of_one_cell", "dataset_is_label", "duplicate_cell_names", "duplicate_gene_names"), _data),
+    Topic(DATA, (*OF_DATASETS, "label_that_says_nothing", "duplicate_cell_names", "duplicate_gene_names"), _data),
     Topic("Machine", ("gpu_not_used",), lambda m: None),
 )
