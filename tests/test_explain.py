@@ -14,6 +14,7 @@ from scribe_cli.core.model.derive import NAMES, OF_BNB, REPORTED
 from scribe_cli.core.model.explain import explain
 from scribe_cli.core.model.resolve import resolve
 from scribe_cli.core.model.supports import SUPPORTS
+from tests import fits
 
 SPEC = resolve({"model": "zinbvcp", "parameterization": "mean_odds", "priors": {"organism": "human"}})
 
@@ -135,3 +136,12 @@ def test_the_command_shows_the_equations_the_sites_and_the_lanes(capsys, data):
         ["phi_unconstrained", "one", *phi, "log phi"],
     ]
     assert shown[-1] == "likelihood: histogram, exact (slower ways to the same number: dense)"
+
+
+def test_with_data_the_sizes_of_components_and_datasets_too(tmp_path, capsys):
+    source = fits.h5ad(tmp_path)
+    settings = ["n_components=3", "dataset_key=batch", "unconstrained=true", "expression_dataset_prior=gaussian"]
+    words = ["recipe", "explain", "nbdm", "--data", str(source.path), "--device", "cpu"]
+    assert main([*words, *(w for s in settings for w in ("--set", s))]) == 0
+    rows = [re.split(r"  +", line) for line in capsys.readouterr().out.splitlines()]
+    assert ["mu_dataset_z", "component x dataset x gene", "3 x 2 x 5"] in [row[:3] for row in rows]

@@ -57,7 +57,7 @@ MODEL_KEYS: dict[str, tuple] = {
         ["bnb_concentration"],
     ),
     "annotation_key": (NBDM | TWO, "type"),
-    "annotation_confidence": (NBDM | LABELS, 0.0, 1.0),
+    "annotation_confidence": (NBDM | LABELS, 0.5, 1.0),
     "annotation_min_cells": (NBDM | LABELS, 4),  # T is the label of 3 cells
     "annotation_component_order": (NBDM | LABELS, ["T", "B"]),
     "dataset_mixing": (NBDM | TWO | DATASETS, False),

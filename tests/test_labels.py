@@ -17,7 +17,7 @@ from scribe_cli.data.counts import CountData
 from scribe_cli.data.facts import facts_of
 from scribe_cli.data.design import Design
 from scribe_cli.data.doubts import doubts
-from scribe_cli.data.labels import design_in, design_of, refuse_one_dataset
+from scribe_cli.data.labels import design_in, design_of, rare, refuse_one_dataset
 from scribe_cli.data.selection import Selection
 from scribe_cli.errors import BadData, BadRecipe
 from tests import fits
@@ -108,11 +108,23 @@ def test_numbers_are_labels_as_the_recipe_gives_them():
         ({"n_components": 4, "annotation_key": "typ"}, BadData, r'no obs column "typ" \(did you mean "type"\?\)'),
         ({"dataset_key": "donor"}, BadData, 'no obs column "donor".*there are type, gap'),
         ({"dataset_key": "gap"}, BadData, 'no value for 6 of the fitted cells, the first "c1"'),
+        ({"n_components": 2, "annotation_key": "none"}, BadData, '"none" has no value in any.*annotation_key'),
+        (
+            {"n_components": 4, "annotation_key": "type", "annotation_min_cells": 100},
+            BadRecipe,
+            "annotation_min_cells: no label .* has 100 cells, the most frequent has 6",
+        ),
     ],
 )
 def test_what_cannot_be_a_design_is_refused(keys, error, said):
     with pytest.raises(error, match=said):
-        design_of(counts_of(type=TYPES, gap=["x", ""] * 6), **keys)
+        design_of(counts_of(type=TYPES, gap=["x", ""] * 6, none=[None] * N), **keys)
+
+
+def test_labels_of_too_few_cells_are_said_to_guide_nothing():
+    data = counts_of(type=["T"] * 7 + ["B"] * 2 + ["NK"] * 3)
+    assert rare(data, "type", 3) == ["labels of fewer than 3 cells, which guide nothing (annotation_min_cells): B (2)"]
+    assert rare(data, "type", 2) == []
 
 
 def over_datasets(name: str, role: str, *axes: str) -> ParamSpec:

@@ -139,6 +139,19 @@ def test_chains_give_as_many_draws_each(tmp_path, capsys):
     np.testing.assert_array_equal(three["sample_stats"]["lp"], [[0, 10, 19]])
 
 
+def test_weights_of_components_in_their_ratios(tmp_path, capsys):
+    """One ratio less than there are components."""
+    source, out = fits.h5ad(tmp_path), tmp_path / "out"
+    settings = ["svi={n_steps: 20, n_samples: 4}", "n_components=3", "output.unconstrained=true", "output.ppc_samples=2"]
+    words = ["fit", source.path, "--recipe", "nbdm", "-o", out, "-q", *(w for s in settings for w in ("--set", s))]
+    assert main([*map(str, words)]) == 0
+    capsys.readouterr()  # twenty steps on seven cells are doubted
+    tree, own = sampled(capsys, out, "-n", 4, "-o", tmp_path / "f.zarr")["unconstrained_posterior"], stored(out)
+    ratios = tree["mixing_weights_unconstrained"]
+    assert ratios.dims == ("sample", "component_ratio") and ratios.shape == (4, 2)
+    np.testing.assert_allclose(ratios, own["unconstrained_posterior"]["mixing_weights_unconstrained"], rtol=1e-6)
+
+
 def test_more_than_chains_hold(tmp_path, capsys):
     out = chains(tmp_path)
     code, line = refused(capsys, out, "-n", 21, "-o", tmp_path / "f.zarr")

@@ -211,7 +211,7 @@ def test_a_data_block_without_data_is_told(tmp_path, capsys):
         "-o",
         str(tmp_path / "f.h5ad"),
     ]
-    assert main(args) == 0 and "block data" in capsys.readouterr().err
+    assert main(args) == 0 and "recipe's data" in capsys.readouterr().err
 
 
 REFUSED = [
@@ -219,6 +219,7 @@ REFUSED = [
     (("--set", "model=nbvpc"), 78, "nbvcp"),
     (("--layer", "counts"), 78, "data.layer"),
     (("--set", "data.min_cells=2"), 78, "data.min_cells"),
+    (("--set", "n_components=2", "--set", "annotation_key=type"), 78, "annotation_key"),
     (("--transpose",), 2, "--like"),
 ]
 

@@ -74,6 +74,17 @@ def _labels(counts: CountData, key: str, min_cells: int, order: Sequence | None)
     codes, there = counts.labels(key)
     frequent = np.bincount(codes[codes >= 0], minlength=len(there)) >= min_cells
     kept = [name for name, enough in zip(there, frequent, strict=True) if enough]
+    if not there:
+        raise BadData(
+            f'{counts.source.path}: obs column "{key}" has no value in any of the fitted cells (annotation_key); name the '
+            "column that labels them, or leave annotation_key out"
+        )
+    if not kept:
+        raise BadRecipe(
+            f'annotation_min_cells: no label of obs column "{key}" of {counts.source.path} has {min_cells:,} cells, the most '
+            f"frequent has {np.bincount(codes[codes >= 0]).max():,}; lower it, or leave annotation_key out",
+            key="annotation_min_cells",
+        )
     if order is not None:
         # 1 and 1.0 are one label
         kept = _ordered(counts, key, list(dict.fromkeys(label(v) for v in order)), there, kept)
@@ -91,6 +102,14 @@ def _ordered(counts: CountData, key: str, order: list[str], there: list[str], ke
                 f"{did_you_mean(name, there)}; there are {listed(there)}"
             )
     return [*(name for name in order if name in kept), *(name for name in kept if name not in order)]
+
+
+def rare(counts: CountData, key: str, min_cells: int) -> list[str]:
+    """What to say of labels that guide nothing, since they have fewer cells than a label needs."""
+    codes, there = counts.labels(key)
+    cells = np.bincount(codes[codes >= 0], minlength=len(there))
+    said = [f"{name} ({n:,})" for name, n in zip(there, cells, strict=True) if n < min_cells]
+    return [f"labels of fewer than {min_cells:,} cells, which guide nothing (annotation_min_cells): {listed(said)}"] if said else []
 
 
 def refuse_one_dataset(design: Design, spec: ModelSpec, dataset_key: str | None) -> None:

@@ -13,13 +13,13 @@ from typing import Any
 import numpy as np
 import zarr
 
-from ..core.axes import Axes
+from ..core.axes import COMPONENT, Axes
 from ..core.model.derive import Reported
 from ..core.model.spec import ParamSpec
 from ..errors import CannotCreate, IOFailure, UsageError
 from .schema import UNCONSTRAINED
 from .staging import refuse_entry, require_room
-from .store import attributes_of, lifted_dims, new_array, put_coordinates
+from .store import COMPONENT_RATIO, attributes_of, lifted_dims, new_array, put_coordinates
 from .stored import StoredFit
 from .summary import at_limits
 
@@ -130,6 +130,7 @@ def _groups(drawn: Drawn) -> list[str]:
 def _empty(group: zarr.Group, name: str, axes: Axes, drawn: Drawn, attributes: Mapping[str, Any]) -> zarr.Array:
     """An array of draws, to be filled; a chunk holds the draws of one block and no more than one chain."""
     sizes = {**{axis: len(names) for axis, names in drawn.stored.coords.items()}, **drawn.lead}
+    sizes[COMPONENT_RATIO] = sizes.get(COMPONENT, 1) - 1
     dims = (*drawn.lead, *axes)
     most = {**dict.fromkeys(drawn.lead, 1), list(drawn.lead)[-1]: drawn.block}
     return new_array(group, name, dims, tuple(sizes[d] for d in dims), np.float32, attributes, **most)

@@ -107,9 +107,12 @@ def kind_of(variable: Variable | Reported) -> str:
     return ("sampled" if variable.name in NAMES else HIERARCHY) if variable.sampled else "derived"
 
 
+COMPONENT_RATIO = "component_ratio"
+
+
 def lifted_dims(axes: Axes, support: str) -> tuple[str, ...]:
     """Dimensions of theta: a simplex has one element less along component, so that is another dimension."""
-    return tuple("component_ratio" if a == COMPONENT and support == "simplex" else a for a in axes)
+    return tuple(COMPONENT_RATIO if a == COMPONENT and support == "simplex" else a for a in axes)
 
 
 def _predictive(root: zarr.Group, fit: FitOutputs) -> None:

@@ -52,7 +52,8 @@ def checked(source: Source, config: Config, console: Console, fitted: Sequence[s
     counts = CountData.build(source, selection(config))
     counts = replace(counts, design=_design(counts, config, fitted))
     doubted = doubts(counts, config.dataset_key, config.data.library_size)
-    counts = replace(counts, warnings=counts.warnings | doubted)
+    rare = labels.rare(counts, config.annotation_key, config.annotation_min_cells) if config.annotation_min_cells else []
+    counts = replace(counts, warnings=counts.warnings | doubted, notices=(*counts.notices, *rare))
     console.tell(counts)
     return counts
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 
-from ..core.axes import CELL, GENE
 from ..errors import InputMissing, UsageError, did_you_mean, listed
 from .options import RecipeOptions
 from .recipe import config as recipes
@@ -53,8 +52,9 @@ def explain(asked: RecipeOptions, console: Console) -> tuple[str, Table, str]:
     spec = config.resolve()
     sizes = None
     if asked.data is not None:
-        counts = _read(asked, config, console)
-        sizes = {CELL: counts.n_cells, GENE: counts.n_genes}
+        from ..data.facts import facts_of
+
+        sizes = facts_of(_read(asked, config, console), spec).sizes
     from ..core.model import explain as explaining
 
     found = explaining.explain(spec, sizes)

@@ -13,7 +13,7 @@ from scipy.sparse import csr_array
 from .. import __version__
 from ..core.axes import CELL, COMPONENT, DATASET
 from ..core.model.spec import ModelSpec
-from ..errors import BadRecipe, UsageError
+from ..errors import BadRecipe, UsageError, listed
 from ..io.staging import refuse_entry
 from . import device, params, reading
 from .options import SimulateOptions, refuse_input
@@ -53,10 +53,9 @@ def simulate(asked: SimulateOptions, console: Console) -> None:
     given = None if asked.params is None else params.read(asked.params)
     chosen = device.start(asked.machine)
     console.tell(chosen)
-    if asked.like is None and "data" in config.given():
-        console.notice(
-            "the recipe's block data selects from a data file, and none is read without --like: it is not used"
-        )
+    unread = sorted({key.split(".")[0] for key in config.given() if _of_data(key)})
+    if asked.like is None and unread:
+        console.notice(f"the recipe's {listed(unread)}: about a data file, and none is read without --like; not used")
     frame = _made(asked, config, spec, given) if asked.like is None else _like(asked, config, spec, console)
     if asked.like is None and LIBRARY_SIZE in frame.obs:
         console.notice(
@@ -82,10 +81,15 @@ def _check(asked: SimulateOptions) -> None:
     if asked.transpose:
         raise UsageError("--transpose turns a data file, and none is read without --like; leave it out")
     for key in asked.overrides:
-        if key == "data" or key.startswith("data."):
+        if _of_data(key):
             raise BadRecipe(
                 f"command line: {key} is about a data file, and without --like none is read; leave it out", key=key
             )
+
+
+def _of_data(key: str) -> bool:
+    """Whether a key of a recipe speaks of what a data file holds: which of its counts to take, and what labels its cells."""
+    return key.split(".")[0] == "data" or key.startswith("annotation_")
 
 
 def _made(asked: SimulateOptions, config: Config, spec: ModelSpec, given: dict | None) -> Frame:

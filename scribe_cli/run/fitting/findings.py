@@ -96,8 +96,8 @@ def components(names: Sequence[str], probabilities: np.ndarray | None, annotatio
     left = [] if annotation is None else _left(names, probabilities.argmax(1), annotation)
     if left:
         found["components_left_labels"] = (
-            f"components are not what their labels say: {listed(left, 5)}; cells that no label describes took their place: raise "
-            "n_components, or annotation_confidence"
+            f"components are not what their labels say: {listed(left, 5)}; raise annotation_confidence"
+            + (", or n_components: cells without a label may have taken a component" if (annotation < 0).any() else "")
         )
     return found
 

@@ -168,7 +168,7 @@ class Config(Block):
         "all", "all, biological, mean, prob, gate or a list of names", "the parameters that differ between components"
     )
     annotation_key: str | None = _key(None, f"{COLUMN}, or null", "labels that guide the components")
-    annotation_confidence: float = _key(3.0, f"{NUMBER} from 0", "weight of a label, in nats", ge=0)
+    annotation_confidence: float = _key(3.0, f"{NUMBER} above 0", "weight of a label, in nats", gt=0)
     annotation_min_cells: Whole = _key(0, f"{WHOLE} from 0", "labels of fewer cells are no labels", ge=0)
     annotation_component_order: Annotated[list[Label], AfterValidator(_distinct)] | None = _key(
         None, "a list of labels, or null", "the components' labels, in order"
