@@ -11,7 +11,9 @@ import numpy as np
 import pytest
 
 from scribe_cli.core.axes import DATASET
+from scribe_cli.core.inference import initial
 from scribe_cli.core.model import program
+from scribe_cli.core.model.capture import COORDINATES
 from scribe_cli.core.model.resolve import resolve
 from scribe_cli.core.numerics import choose, kernels, lanes, mixture
 from scribe_cli.core.numerics.counts import WIDTHS
@@ -54,7 +56,7 @@ def test_the_data_hold_the_cases_that_lanes_treat_apart():
 
 
 def test_which_lanes_are_legal():
-    """Histogram: nothing of a cell's own. Separable: capture, one p, no gate. Dense: always."""
+    """Histogram: nothing of a cell's own. Separable: capture, one p, no gate. Smooth: capture. Dense: always."""
     for name, spec in zoo.SPECS.items():
         legal = {lane.name for lane in choose.legal(spec)}
         model, parameterization, *variant = name.split("-")
@@ -63,12 +65,13 @@ def test_which_lanes_are_legal():
         assert "dense" in legal
         assert ("histogram" in legal) == (not captured)
         assert ("separable" in legal) == (captured and shared and not gated)
+        assert ("smooth" in legal) == captured
 
 
 def test_choose_takes_the_cheapest_and_dense_for_audits():
     assert choose.choose(zoo.SPECS["nbdm-canonical"]).name == "histogram"
     assert choose.choose(zoo.SPECS["nbvcp-mean_odds"]).name == "separable"
-    assert choose.choose(zoo.SPECS["zinbvcp-mean_odds"]).name == "dense"
+    assert choose.choose(zoo.SPECS["zinbvcp-mean_odds"]).name == "smooth"
     assert choose.choose(zoo.SPECS["nbdm-canonical"], "dense").name == "dense"
 
 
@@ -159,6 +162,7 @@ WHOLLY = {
     ("nbdm_batch_prob_scalar", "histogram"),
     ("nbvcp_batch_prob_scalar_horseshoe", "separable"),
     ("nbvcp_two_batch_both", "mixture"),
+    ("hardest", "smooth"),
 }
 # values of datasets in the core, in the gate, in p and in the weights; labels; other kernels
 BY_VALUE = {
@@ -170,7 +174,13 @@ BY_VALUE = {
     ("nbdm_two_batch_two_level", "mixture"),
     ("nbvcp_three_mean", "mixture"),
     ("zinb_three_labelled_batches", "mixture"),
+    ("nbvcp_bnb_human", "smooth"),
+    ("zinbvcp_two_listed", "smooth"),
+    ("nbvcp_batch_scaling_expression", "smooth"),
+    ("zinbvcp_batch_gate_nested", "smooth"),
 }
+# the smooth lane's error is that of its nodes
+CURVATURE = {"smooth": 1e-8}
 OBS = {
     "batch": np.array(["a", "b"])[recipes.DATASET_OF_CELL],
     "type": np.array(["first", "second", None], object)[recipes.ANNOTATION],
@@ -188,10 +198,15 @@ def stats(name, lane):
 
 @functools.cache
 def point(name):
-    """Natural coordinates at random sites, in which no two elements are equal."""
+    """Natural coordinates at random sites, in which no two elements are equal; captures where inference may meet them."""
     spec, facts, rng = RESOLVED[name], collected(name).cells, np.random.default_rng(len(name))
     sites = {site: rng.normal(0.0, 0.6, found.shape) for site, found in program.sites(spec, facts).items()}
-    return program.natural(spec, program.replay(spec, facts, sites))
+    x = program.replay(spec, facts, sites)
+    if spec.capture:
+        low, high = initial.capture_range(spec, facts, collected(name).counts.total)
+        log_nu = low + (high - 1e-3 - low) * rng.uniform(0.05, 1.0, x[spec.capture].shape)
+        x[spec.capture] = COORDINATES[spec.capture].from_log_nu(log_nu)
+    return program.natural(spec, x)
 
 
 def facts_of(name, weight=1.0):
@@ -245,7 +260,7 @@ def test_every_lane_is_compared():
 @pytest.mark.parametrize(("name", "lane"), [c if c in WHOLLY else pytest.param(*c, marks=pytest.mark.slow) for c in COMPARED])
 def test_lane_of_a_recipe_equals_dense_in_value_slopes_and_curvature(name, lane):
     """Curvature: the products that an optimiser and a sampler's scales are made of."""
-    assert_close(curved_by(name, lane), curved_by(name, "dense"), 1e-10)
+    assert_close(curved_by(name, lane), curved_by(name, "dense"), CURVATURE.get(lane, 1e-10))
 
 
 @pytest.mark.parametrize(("name", "lane"), sorted(BY_VALUE))
@@ -281,7 +296,7 @@ def test_mixture_lane_weighs_cells():
     found, dense = (curved_by(name, lane, weight=weight) for lane in ("mixture", "dense"))
     assert_close(found, dense, 1e-10)
     plain = curved_by(name, "mixture")[0][0]
-    assert abs(found[0][0] / plain - 1) > 0.01
+    assert abs(found[0][0] / plain - 1) > 1e-3
 
 
 def test_equal_cells_of_a_dataset_share_a_row():
@@ -307,7 +322,7 @@ def test_equal_cells_of_a_dataset_share_a_row():
 def test_which_lanes_recipes_allow():
     """Histogram: no capture, one component. Separable: capture, NB, one p of all genes, no gate, one component. Mixture:
 
-    components, and with capture what the separable one needs.
+    components, and with capture what the separable one needs. Smooth: capture.
     """
     for name, recipe in RECIPES.items():
         captured, mixed = recipe["model"].endswith("vcp"), recipe.get("n_components", 1) > 1
@@ -317,6 +332,7 @@ def test_which_lanes_recipes_allow():
         legal = {"histogram"} if not captured and not mixed else set()
         legal |= {"separable"} if captured and plain and not mixed else set()
         legal |= {"mixture"} if mixed and (plain or not captured) else set()
+        legal |= {"smooth"} if captured else set()
         assert {lane.name for lane in choose.legal(RESOLVED[name])} == legal | {"dense"}, name
 
 
@@ -325,7 +341,7 @@ def test_a_lane_that_is_not_legal_is_never_taken():
     for name, spec in RESOLVED.items():
         legal = choose.legal(spec)
         assert choose.choose(spec) is min(legal, key=lambda lane: lane.cost), name
-        assert (choose.choose(spec).name == "dense") == (len(legal) == 1), name
+        assert choose.choose(spec).name != "dense", name
         assert all(set(lane.statistics(spec)) <= set(assemble.STATISTICS) for lane in legal)
         assert choose.choose(spec, "dense").name == "dense"
 

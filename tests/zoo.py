@@ -10,12 +10,13 @@ import functools
 
 import jax
 import numpy as np
+from scipy.sparse import csr_array
 
 from scribe_cli.core.facts import Facts
 from scribe_cli.core.model import program
 from scribe_cli.core.model.spec import ModelSpec, ParamSpec, Prior
-from scribe_cli.core.numerics import lanes
-from scribe_cli.core.numerics.counts import pack_tails
+from scribe_cli.core.numerics import chebyshev, lanes
+from scribe_cli.core.numerics.counts import pack_cell_pairs, pack_pairs, pack_tails
 from scribe_cli.core.model.supports import SUPPORTS
 
 N_CELLS, N_GENES = 12, 7
@@ -96,6 +97,8 @@ def counts() -> np.ndarray:
 
 
 COUNTS = counts()
+NU = (0.02, 0.9)  # between which captures lie
+LOG_NU = (np.log(NU[0]) - 0.1, 0.0)
 LOG_LIBRARY = np.log(np.maximum(1.0, COUNTS.sum(1) + 40.0))
 
 
@@ -112,8 +115,10 @@ def histogram(u):
 
 def stats(u=COUNTS) -> dict:
     """Everything that some lane reads of counts (cells, genes)."""
-    tails = pack_tails(*histogram(u), *u.shape)
-    return {"counts": u, "tails": tails, "row_total": u.sum(1).astype(float)}
+    tails, pairs = (pack(*histogram(u), *u.shape) for pack in (pack_tails, pack_pairs))
+    held = pack_cell_pairs(csr_array(u.astype(np.int32)), np.zeros(len(u), int), pairs)
+    nodes = chebyshev.nodes(*LOG_NU, 64)
+    return {"counts": u, "tails": tails, "row_total": u.sum(1).astype(float), "pairs": pairs, "cell_pairs": held, "nodes": nodes}
 
 
 @functools.cache
@@ -172,7 +177,7 @@ def values(name: str, log10_r=(-2.0, 2.0), seed=0) -> dict:
     own = any(q.role == "dispersion" or (q.role == "prob" and q.axes) for q in SPECS[name].params)
     odds = np.broadcast_to(rng.uniform(0.3, 9.0, (1, 1, N_GENES if own else 1)), r.shape)
     odds = odds * np.minimum(1.0, 100.0 / (r if own else r.max()))
-    gate, nu = rng.uniform(0.01, 0.6, (1, 1, N_GENES)), rng.uniform(0.02, 0.9, (1, N_CELLS, 1))
+    gate, nu = rng.uniform(0.01, 0.6, (1, 1, N_GENES)), rng.uniform(*NU, (1, N_CELLS, 1))
     return named_values(r, odds / (1 + odds), gate, nu)
 
 

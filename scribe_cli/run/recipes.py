@@ -68,7 +68,11 @@ def explain(asked: RecipeOptions, console: Console) -> tuple[str, Table, str]:
 
 
 def _ways(cheapest: str, *others: str) -> str:
-    return f"{cheapest}, exact" + (f" (slower ways to the same number: {', '.join(others)})" if others else "")
+    from ..core.numerics import lanes
+
+    exact = lanes.load()[cheapest].exact
+    how = "exact" if exact else "interpolated in log capture, its error in metrics.json (engine_max_abs_error)"
+    return f"{cheapest}, {how}" + (f" (slower ways to the same number: {', '.join(others)})" if others else "")
 
 
 def _refuse_unread(asked: RecipeOptions) -> None:

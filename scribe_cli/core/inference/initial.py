@@ -26,6 +26,8 @@ SWITCHING_START = 3.0  # log k_off, likewise
 LARGEST_LOG_NU = -0.05  # of a start: capture is below one
 ODDS_RANGE = (1e-4, 1e4)  # of the pooled odds phi, where the moments say nothing
 PSEUDO_COUNT = 5.0  # counts of its share in the whole that a part of the cells is given, so that rare genes start alike
+PRIOR_SDS = 6.0  # of log capture given the library size, to which it may go
+FREE_RANGE = 4.0  # of log capture to either side of a start, where no prior tells its scale
 CERTAIN = 1e7  # nats by which a cell is of its component
 NEAR = 10.0  # nats from a mode that is only a start
 SPREAD = 0.5  # between components in the coordinate of a parameter, where their means are one
@@ -186,6 +188,15 @@ def refined(problem: Problem, start: dict, row_total, seed: int, on_step: Callab
     offset = jnp.median(coordinate.to_log_nu(support.to_log(found[site])) - log_total[:, some])
     log_nu = jnp.minimum(log_total + offset, LARGEST_LOG_NU)
     return start | shared | {site: support.from_log(coordinate.from_log_nu(log_nu))}
+
+
+def capture_range(spec: ModelSpec, facts: Facts, row_total) -> tuple[float, float]:
+    """(lowest, highest) log capture that inference may meet: those of a start, and far beyond what their priors allow."""
+    log_nu = np.log(_capture(spec, facts, np.asarray(row_total, float)))
+    beyond = FREE_RANGE
+    if spec.capture and spec[spec.capture].prior.family == "library_size":
+        beyond = PRIOR_SDS * spec[spec.capture].prior.args["sigma_M"] + (FREE_RANGE if spec.role("scaling") else 0.0)
+    return float(log_nu.min() - beyond), float(min(log_nu.max() + beyond, 0.0))
 
 
 def _capture(spec: ModelSpec, facts: Facts, row_total) -> np.ndarray:

@@ -7,7 +7,7 @@ from .lanes import Lane
 
 
 def legal(spec) -> list[Lane]:
-    """All lanes that sum this model exactly, cheapest first."""
+    """All lanes that sum this model, cheapest first."""
     return sorted((lane for lane in lanes.load().values() if lane.legal(spec)), key=lambda lane: lane.cost)
 
 

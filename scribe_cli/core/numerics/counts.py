@@ -55,10 +55,13 @@ def pack_tails(gene, count, n, n_cells, n_genes: int, dataset=None) -> dict:
 def pack_pairs(gene, count, n, n_cells, n_genes: int, dataset=None) -> dict:
     """Device arrays of the distinct counts, from what `pack_tails` takes: row (of D * genes), count, n: (pairs,);
 
-    nonzero (D, genes) and n_cells (D, 1) as there.
+    members: which pairs are of each row, (data, indices, pointers) of compressed rows; nonzero (D, genes) and n_cells (D, 1)
+    as there.
     """
     row, count, n, of_rows = _by_row(gene, count, n, n_cells, n_genes, dataset)
-    return of_rows | {"row": row, "count": count.astype(float), "n": n}
+    first = np.searchsorted(row, np.arange(of_rows["nonzero"].size + 1))
+    members = (np.ones(len(row)), np.arange(len(row), dtype=np.int32), first.astype(np.int32))
+    return of_rows | {"row": row, "count": count.astype(float), "n": n, "members": members}
 
 
 def pack_cell_pairs(csr, row_of_cell, pairs: dict) -> dict:

@@ -15,9 +15,9 @@ from ...core.inference import components, initial, svi
 from ...core.inference.initial import Totals
 from ...core.inference.problem import Minibatch, Problem
 from ...core.model.spec import ModelSpec
-from ...core.numerics import choose, lanes
+from ...core.numerics import chebyshev, choose, lanes
 from ...core.numerics.counts import pack_cell_pairs, pack_pairs, pack_tails
-from ...core.numerics.lanes import Lane
+from ...core.numerics.lanes import Lane, smooth
 from ...data import statistics
 from ...data.counts import CountData
 from ...data.facts import facts_of
@@ -78,7 +78,7 @@ def problem(collected: Collected, spec: ModelSpec, engine: str, batch_size: int 
 
 def stats(lane: Lane, spec: ModelSpec, collected: Collected, shared: bool) -> dict:
     """What `lane` reads, on the device; `shared`: of one row for each kind of cell."""
-    return _device({name: STATISTICS[name](collected, shared) for name in lane.statistics(spec)})
+    return _device({name: STATISTICS[name](collected, spec, shared) for name in lane.statistics(spec)})
 
 
 def start(collected: Collected, problem: Problem, seed: int = 0, on_step: Callable = lambda **_: None) -> dict:
@@ -87,12 +87,18 @@ def start(collected: Collected, problem: Problem, seed: int = 0, on_step: Callab
     mode with each cell at its likeliest.
     """
     totals = _totals(collected, problem, seed)
-    found = _device(initial.moments(problem.spec, problem.facts, totals, problem.centred))
+    found = moments(collected, problem, totals)
     if problem.minibatch is None and totals.by_component is not None:
         return initial.told_apart(problem, found, totals.responsibilities.argmax(0), on_step)
     if problem.minibatch is None or problem.spec.hierarchical:
         return found
     return initial.refined(problem, found, totals.row, seed, on_step)
+
+
+def moments(collected: Collected, problem: Problem, totals: Totals | None = None) -> dict:
+    """{site: value} from the data's moments alone."""
+    totals = totals or _totals(collected, problem, 0)
+    return _device(initial.moments(problem.spec, problem.facts, totals, problem.centred))
 
 
 def _totals(collected: Collected, problem: Problem, seed: int) -> Totals:
@@ -144,18 +150,18 @@ def _shared_rows(collected: Collected) -> Facts:
     return _device(cells.rows(first, kinds.multiplicity.astype(float)))
 
 
-def _tails(collected: Collected, shared: bool) -> dict:
+def _tails(collected: Collected, spec: ModelSpec, shared: bool) -> dict:
     return pack_tails(*_packed(collected))
 
 
-def _pairs(collected: Collected, shared: bool) -> dict:
+def _pairs(collected: Collected, spec: ModelSpec, shared: bool) -> dict:
     return pack_pairs(*_packed(collected))
 
 
-def _cell_pairs(collected: Collected, shared: bool) -> dict:
+def _cell_pairs(collected: Collected, spec: ModelSpec, shared: bool) -> dict:
     counts = collected.counts
     first = np.zeros(counts.n_cells, np.int64) if collected.dataset is None else collected.dataset * counts.n_genes
-    return pack_cell_pairs(counts.csr, first, _pairs(collected, shared))
+    return pack_cell_pairs(counts.csr, first, _pairs(collected, spec, shared))
 
 
 def _packed(collected: Collected) -> tuple:
@@ -163,15 +169,27 @@ def _packed(collected: Collected) -> tuple:
     return h.gene, h.count, h.n, collected.n_cells, collected.counts.n_genes, h.dataset
 
 
-def _row_total(collected: Collected, shared: bool) -> np.ndarray:
+def _row_total(collected: Collected, spec: ModelSpec, shared: bool) -> np.ndarray:
     return (collected.kinds.total if shared else collected.counts.total).astype(float)
 
 
-def _counts(collected: Collected, shared: bool) -> np.ndarray:
+def _counts(collected: Collected, spec: ModelSpec, shared: bool) -> np.ndarray:
     return collected.counts.csr.toarray()
 
 
-STATISTICS = {"tails": _tails, "pairs": _pairs, "cell_pairs": _cell_pairs, "row_total": _row_total, "counts": _counts}
+def _nodes(collected: Collected, spec: ModelSpec, shared: bool) -> dict:
+    low, high = initial.capture_range(spec, collected.cells, collected.counts.total)
+    return chebyshev.nodes(low, high, smooth.node_count(spec, (high - low) / 2.0))
+
+
+STATISTICS = {
+    "tails": _tails,
+    "pairs": _pairs,
+    "cell_pairs": _cell_pairs,
+    "nodes": _nodes,
+    "row_total": _row_total,
+    "counts": _counts,
+}
 
 
 def _device(tree):

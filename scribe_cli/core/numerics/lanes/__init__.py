@@ -14,7 +14,7 @@ class Lane:
 
     legal(spec) -> bool; statistics(spec): the names of what `terms` reads from stats;
     terms(kernel, natural, facts, stats, mix) -> {axes met: number}, whose sum is the log-likelihood; mix: numerics/mixture.py;
-    batched: whether it can run on some of the cells; shares_rows: whether equal cells may share one row.
+    batched: whether it can run on some of the cells; shares_rows: whether equal cells may share one row; exact: to rounding.
     """
 
     name: str
@@ -24,6 +24,7 @@ class Lane:
     terms: Callable
     batched: bool = False
     shares_rows: bool = False
+    exact: bool = True
 
 
 def load() -> dict[str, Lane]:

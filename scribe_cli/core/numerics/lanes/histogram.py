@@ -6,11 +6,10 @@ other its distinct counts.
 
 from __future__ import annotations
 
-import jax.numpy as jnp
-
 from ...axes import DATASET, GENE
 from .. import gate, mixture
 from ..counts import log_rising_total
+from ..pairs import tables
 from . import Lane
 
 
@@ -20,10 +19,9 @@ def legal(spec) -> bool:
 
 def terms(kernel, natural, facts, stats, mix=mixture.marginal):
     rising = kernel.rising(natural.core)
-    zero = kernel.log_prob_zero(natural.core)
     if rising is None:
-        return {(DATASET, GENE): _by_distinct_counts(kernel, natural, zero, stats["pairs"])}
-    return {(DATASET, GENE): _by_tails(natural, zero, rising, stats["tails"])}
+        return {(DATASET, GENE): _by_distinct_counts(kernel, natural, stats["pairs"])}
+    return {(DATASET, GENE): _by_tails(natural, kernel.log_prob_zero(natural.core), rising, stats["tails"])}
 
 
 def _by_tails(natural, zero, rising, tails):
@@ -34,27 +32,14 @@ def _by_tails(natural, zero, rising, tails):
         total += sign * log_rising_total(tails, log_a[0])
     nonzero = zero if natural.logit_gate is None else zero + gate.log_nonzero(natural.logit_gate)
     total += (tails["nonzero"][None] * nonzero).sum()
-    return total + _of_zeros(natural, zero, tails)
+    of_zeros = zero if natural.logit_gate is None else gate.log_zero(zero, natural.logit_gate)
+    return total + ((tails["n_cells"] - tails["nonzero"])[None] * of_zeros).sum()
 
 
-def _by_distinct_counts(kernel, natural, zero, pairs):
+def _by_distinct_counts(kernel, natural, pairs):
     """n log P(u) over the distinct counts u of each gene."""
-    shape = pairs["nonzero"].shape
-
-    def at_pairs(v):
-        return jnp.broadcast_to(v[0], shape).reshape(-1)[pairs["row"]]
-
-    f = kernel.log_prob({name: at_pairs(v) for name, v in natural.core.items()}, pairs["count"])
-    if natural.logit_gate is not None:
-        f = f + gate.log_nonzero(at_pairs(natural.logit_gate))
-    return (pairs["n"] * f).sum() + _of_zeros(natural, zero, pairs)
-
-
-def _of_zeros(natural, zero, counted):
-    """What cells without a count of a gene add."""
-    if natural.logit_gate is not None:
-        zero = gate.log_zero(zero, natural.logit_gate)
-    return ((counted["n_cells"] - counted["nonzero"])[None] * zero).sum()
+    table, zero = tables(kernel, natural, pairs)
+    return (pairs["n"] * table[0, :, 0]).sum() + (pairs["n_cells"] * zero[0]).sum()
 
 
 def statistics(spec) -> tuple[str, ...]:

@@ -7,12 +7,11 @@ they are log (r)_u - log u!, and what is left of a cell is L_c log p_hat + R log
 
 from __future__ import annotations
 
-import jax
 import jax.numpy as jnp
-from jax.experimental.sparse import BCSR
 
 from ...axes import CELL, COMPONENT, GENE
-from .. import gate, mixture
+from .. import mixture
+from ..pairs import at_pairs, sums, tables
 from ..special import log_factorial, log_rising, log_sigmoid, softplus
 from . import Lane
 
@@ -22,61 +21,26 @@ def legal(spec) -> bool:
     return spec.mixed and (shared or not spec.capture)
 
 
-@jax.custom_vjp
-def _sums(cells, pairs, table):
-    """cells @ table, (cells, components); `pairs` is the transpose of `cells`, for the way back."""
-    return _product(cells, table)
-
-
-def _product(rows, matrix):
-    """rows: (data, indices, pointers) of compressed rows."""
-    return BCSR(rows, shape=(len(rows[2]) - 1, matrix.shape[0])) @ matrix
-
-
-def _forwards(cells, pairs, table):
-    return _product(cells, table), pairs
-
-
-def _backwards(pairs, slope):
-    return None, None, _product(pairs, slope)
-
-
-_sums.defvjp(_forwards, _backwards)
-
-
 def terms(kernel, natural, facts, stats, mix=mixture.marginal):
     held = stats["cell_pairs"]
     table, of_cells = (_without_capture if natural.log_nu is None else _with_capture)(kernel, natural, facts, stats)
-    f = _sums(held["cells"], held["pairs"], table.T).T[:, :, None] + of_cells
+    f = sums(held["cells"], held["pairs"], table.T).T[:, :, None] + of_cells
     log_weights = natural.weights(facts.to_cells(natural.log_weights), facts)
     return {(COMPONENT, CELL, GENE): (mix(log_weights + f) * facts.weight3()).sum()}
 
 
-def _at_pairs(value, pairs):
-    """(components, pairs) of a rank-3 value."""
-    shape = pairs["nonzero"].shape
-    return jnp.broadcast_to(value, (value.shape[0], *shape)).reshape(value.shape[0], -1)[:, pairs["row"]]
-
-
 def _without_capture(kernel, natural, facts, stats):
     """(table, (components, cells or 1, 1)): what counts add to a cell of zeros, and that."""
-    pairs = stats["pairs"]
-    core = {name: _at_pairs(v, pairs) for name, v in natural.core.items()}
-    f, zero = kernel.log_prob(core, pairs["count"][None]), kernel.log_prob_zero(natural.core)
-    if natural.logit_gate is not None:
-        f = f + gate.log_nonzero(_at_pairs(natural.logit_gate, pairs))
-        zero = gate.log_zero(zero, natural.logit_gate)
-    n_components, shape = natural.log_weights.shape[0], pairs["nonzero"].shape
-    zero = jnp.broadcast_to(zero, (n_components, *shape))
-    return f - _at_pairs(zero, pairs), facts.to_cells(zero.sum(2, keepdims=True))
+    table, zero = tables(kernel, natural, stats["pairs"])
+    return table[..., 0], facts.to_cells(zero)
 
 
 def _with_capture(kernel, natural, facts, stats):
-    pairs, n_components = stats["pairs"], natural.log_weights.shape[0]
+    pairs, log_r = stats["pairs"], natural.core["log_r"]
     count = pairs["count"][None]
-    log_r = jnp.broadcast_to(natural.core["log_r"], (n_components, *natural.core["log_r"].shape[1:]))
-    table = log_rising(_at_pairs(log_r, pairs), count) - log_factorial(count)
+    table = log_rising(at_pairs(log_r[..., None], pairs)[..., 0], count) - log_factorial(count)
     logit = facts.to_cells(natural.core["logit_p"]) + natural.log_nu
+    log_r = jnp.broadcast_to(log_r, (*log_r.shape[:2], pairs["nonzero"].shape[1]))
     total_r = facts.to_cells(jnp.exp(log_r).sum(2, keepdims=True))
     return table, stats["row_total"][None, :, None] * log_sigmoid(logit) - total_r * softplus(logit)
 

@@ -1,0 +1,44 @@
+"""Capture, whatever the kernel, the gate and the components: a gene's law is smooth in log capture (ENGINE.md 4 to 8).
+
+log P(u) - log P(0) of the distinct counts u of each gene, and log P(0) of each gene, are taken at K nodes of log capture.
+What a cell holds is a sparse product of the first with it; its own capture then picks from the nodes.
+"""
+
+from __future__ import annotations
+
+from ...axes import CELL, COMPONENT, GENE
+from .. import chebyshev, mixture
+from ..pairs import sums, tables
+from . import Lane
+
+
+# Half widths of the strips that nodes are counted for. log P of a two-state gene has branch points where its P, of a complex
+# rate, is 0, and log [g + (1-g) P(0)] where P(0) is -g/(1-g): nearer the more a gene expresses, with fewer zeros to matter.
+STRIPS = {"two_state": 1.2}
+GATED = 1.5
+
+
+def legal(spec) -> bool:
+    return bool(spec.capture)
+
+
+def terms(kernel, natural, facts, stats, mix=mixture.marginal):
+    held, nodes = stats["cell_pairs"], stats["nodes"]
+    table, zero = tables(kernel, natural, stats["pairs"], nodes["s"])
+    components, _, k = table.shape
+    of_counts = sums(held["cells"], held["pairs"], table.transpose(1, 0, 2).reshape(-1, components * k))
+    of_counts = of_counts.reshape(-1, components, k).transpose(1, 0, 2)
+    picked = chebyshev.weights(natural.log_nu.reshape(-1), nodes)[None]
+    f = ((of_counts + facts.to_cells(zero)) * picked).sum(2, keepdims=True)
+    if natural.log_weights is not None:
+        f = mix(natural.weights(facts.to_cells(natural.log_weights), facts) + f)
+    return {(COMPONENT, CELL, GENE): (f * facts.weight3()).sum()}
+
+
+def node_count(spec, half: float) -> int:
+    """Nodes on an interval of half width `half` in log capture."""
+    strip = min(STRIPS.get(spec.kernel, chebyshev.STRIP), GATED if spec.gated else chebyshev.STRIP)
+    return chebyshev.needed(half, strip)
+
+
+MEMBER = Lane("smooth", 3, legal, lambda spec: ("pairs", "cell_pairs", "nodes"), terms, exact=False)

@@ -1,0 +1,87 @@
+"""Interpolation in log capture: exact where it must be, within its bound elsewhere, and never a guess."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from scribe_cli.core.inference import initial
+from scribe_cli.core.model.resolve import resolve
+from scribe_cli.core.numerics import chebyshev
+from scribe_cli.core.numerics.lanes import smooth
+from scribe_cli.run.fitting import assemble
+from tests import recipes_zoo as recipes
+from tests import recovery
+
+INSIDE = np.linspace(-5.0, -0.5, 301)
+
+
+def interpolated(f, nodes, s):
+    return np.asarray(chebyshev.weights(jnp.asarray(s), nodes)) @ f(nodes["s"])
+
+
+def test_polynomials_of_lower_degree_are_exact():
+    nodes = chebyshev.nodes(-5.0, -0.5, 6)
+    f = np.polynomial.Polynomial([0.3, -1.0, 0.5, 0.2, -0.1, 0.05])
+    np.testing.assert_allclose(interpolated(f, nodes, INSIDE), f(INSIDE), rtol=1e-11)
+    np.testing.assert_allclose(np.asarray(chebyshev.weights(jnp.asarray(nodes["s"]), nodes)), np.eye(6), atol=1e-12)
+
+
+def test_the_ellipse_through_known_points():
+    np.testing.assert_allclose(chebyshev.ellipse([1.25, -1.25, 0.75j]), 2.0)  # half axes (2 +- 1/2)/2
+
+
+@pytest.mark.parametrize("half", [0.5, 1.8, 3.5, 6.0])
+@pytest.mark.parametrize("tolerance", [1e-4, 1e-8, 1e-12])
+def test_as_many_nodes_as_are_needed_meet_the_tolerance(half, tolerance):
+    """Of log(1 + theta e^s), whatever theta: relative to its size on the ellipse, which is that of its imaginary part, pi, or more.
+
+    A third of the nodes do not.
+    """
+    k, s = chebyshev.needed(half, tolerance=tolerance), np.linspace(-half, half, 500)
+
+    def worst(k):
+        nodes = chebyshev.nodes(-half, half, k)
+        functions = [lambda s, log_theta=t: np.logaddexp(0.0, log_theta + s) for t in np.linspace(-half, half, 21)]
+        return max(np.abs(interpolated(f, nodes, s) - f(s)).max() for f in functions)
+
+    most = np.hypot(np.pi, 2 * half)
+    assert worst(k) <= tolerance * most + 1e-14
+    assert worst(k // 3) > tolerance * most
+
+
+def test_outside_its_interval_there_is_no_number():
+    nodes = chebyshev.nodes(-5.0, -0.5, 8)
+    found = np.asarray(chebyshev.weights(jnp.array([-5.1, -5.0, -0.5, -0.4]), nodes))
+    assert np.isnan(found[[0, 3]]).all() and np.isfinite(found[1:3]).all()
+
+
+def test_slopes_are_those_of_the_function():
+    nodes = chebyshev.nodes(-5.0, -0.5, 30)
+    value = lambda s: (chebyshev.weights(s[None], nodes) @ jnp.exp(nodes["s"]))[0]  # noqa: E731
+    slopes = jax.vmap(jax.grad(value))(jnp.asarray(INSIDE))
+    np.testing.assert_allclose(slopes, np.exp(INSIDE), rtol=1e-9, atol=1e-10)
+
+
+@pytest.mark.parametrize("name", ["nbvcp", "nbvcp_mean_odds_human", "nbvcp_batch_scaling", "zinbvcp_mean_odds"])
+def test_captures_start_well_inside_the_range_that_nodes_span(name):
+    recipe = recipes.RECIPES[name]
+    batch = {"batch": np.array(["a", "b"])[recipes.DATASET_OF_CELL]}
+    spec, collected = resolve(recipe), recovery.read(recipe, recipes.COUNTS, **batch)[1]
+    low, high = initial.capture_range(spec, collected.cells, collected.counts.total)
+    start = np.log(initial._capture(spec, collected.cells, collected.counts.total.astype(float)))
+    known = spec[spec.capture].prior.args.get("sigma_M")
+    beyond = 4.0 if known is None else 6 * known + (4.0 if spec.role("scaling") else 0.0)
+    np.testing.assert_allclose([low, high], [start.min() - beyond, min(start.max() + beyond, 0.0)])
+    nodes = assemble.STATISTICS["nodes"](collected, spec, False)
+    assert np.isfinite(chebyshev.weights(jnp.array([low, high]), nodes)).all()
+    assert len(nodes["s"]) == smooth.node_count(spec, (high - low) / 2)
+
+
+def test_gates_and_promoters_have_more_nodes():
+    plain, gated, promoter = (
+        smooth.node_count(resolve(recipes.RECIPES[name]), 2.5) for name in ("nbvcp", "zinbvcp_mean_odds", "twostatevcp_natural")
+    )
+    assert plain < gated < promoter
