@@ -1,51 +1,97 @@
-"""One value and gradient of the log-likelihood: the lanes, in float64, against the textbook pmf over all entries.
+"""One value and gradient of the log joint: the lanes, in float64, against the textbook pmf over all entries.
 
 Dense means: jax.value_and_grad of the textbook log pmf with jax's gammaln, float32, all entries in jitted blocks of
-256 cells, the minimum of 3 warm calls.
+256 cells, the minimum of 3 warm calls. The two-state pmf, of the same number of nodes for each entry, takes too long and too
+much memory for that: there it is one block of 16 cells, times the number of blocks.
 """
 
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.scipy.special import gammaln
+from jax.scipy.special import gammaln, logsumexp
 
+from scribe_cli.core.numerics.kernels.two_state import NODES
 from scribe_cli.run import device, reading
 from scribe_cli.run.fitting import assemble
 from scribe_cli.run.options import Machine
 from scribe_cli.run.recipe import config
 from scribe_cli.run.terminal.console import Console
 
-BLOCK = 256
-MODELS = {
-    "nbvcp (separable)": {"model": "nbvcp", "parameterization": "mean_odds", "priors": {"organism": "human"}},
-    "nbdm (histogram)": {"model": "nbdm", "parameterization": "mean_odds"},
-    "zinb (histogram)": {"model": "zinb", "parameterization": "mean_odds"},
+
+def negative_binomial(point, u):
+    r, logit = jnp.exp(point["log_r"]), point["logit_p"] + point["log_nu"]
+    return gammaln(u + r) - gammaln(r) - gammaln(u + 1) + r * jax.nn.log_sigmoid(-logit) + u * jax.nn.log_sigmoid(logit)
+
+
+def beta_negative_binomial(point, u):
+    r, kappa = jnp.exp(point["log_r"]), 2 + jnp.exp(point["log_excess"])
+    a = jnp.exp(point["logit_p"] + point["log_nu"]) * (kappa - 1)
+    log_beta = lambda a, b: gammaln(a) + gammaln(b) - gammaln(a + b)  # noqa: E731
+    return gammaln(u + r) - gammaln(r) - gammaln(u + 1) + log_beta(a + u, kappa + r) - log_beta(a, kappa)
+
+
+def two_state(point, u):
+    alpha, beta, rate = (jnp.exp(point[name]) for name in ("log_r", "log_excess", "logit_p"))
+    z = jnp.linspace(-20.0, 20.0, NODES, dtype=jnp.float32)[:, None, None, None]
+    log_f = (alpha + u) * jax.nn.log_sigmoid(z) + beta * jax.nn.log_sigmoid(-z) - rate * jnp.exp(point["log_nu"]) * jax.nn.sigmoid(z)
+    log_beta = gammaln(alpha) + gammaln(beta) - gammaln(alpha + beta)
+    return logsumexp(log_f, axis=0) + jnp.log(40.0 / (NODES - 1)) - log_beta + u * jnp.log(rate) - gammaln(u + 1)
+
+
+@dataclass(frozen=True)
+class Case:
+    """A recipe, and what its textbook sum is made of."""
+
+    recipe: dict
+    pmf: Callable = negative_binomial
+    gated: bool = False
+    components: int = 1
+    block: int = 256
+
+
+HUMAN = {"parameterization": "mean_odds", "unconstrained": True, "priors": {"organism": "human"}}
+GENE_P = HUMAN | {"parameterization": "mean_prob", "prob_prior": "gaussian"}
+CASES = {
+    "nbdm": Case({"model": "nbdm", "parameterization": "mean_odds"}),
+    "zinb": Case({"model": "zinb", "parameterization": "mean_odds"}, gated=True),
+    "nbdm, bnb": Case(
+        {"model": "nbdm", "parameterization": "mean_odds", "unconstrained": True, "overdispersion": "bnb"}, beta_negative_binomial
+    ),
+    "twostate": Case({"model": "twostate"}, two_state, block=16),
+    "nbvcp, one p": Case({"model": "nbvcp"} | HUMAN),
+    "nbvcp, p of genes": Case({"model": "nbvcp"} | GENE_P),
+    "zinbvcp": Case({"model": "zinbvcp"} | HUMAN, gated=True),
+    "nbvcp, bnb": Case({"model": "nbvcp", "overdispersion": "bnb"} | HUMAN, beta_negative_binomial),
+    "nbvcp, 5 components": Case({"model": "nbvcp", "n_components": 5} | HUMAN, components=5),
+    "twostatevcp": Case({"model": "twostatevcp", "priors": {"organism": "human"}}, two_state, block=16),
 }
 
 
-def compare(data: Path) -> None:
+def compare(data: Path, names: list[str] | None = None) -> None:
     device.start(Machine())
-    print("one value and gradient, ms           lane     dense    ratio")
-    for name, recipe in MODELS.items():
-        lane, dense = timed(data, recipe)
-        print(f"  {name:<30}{lane * 1e3:9.2f}{dense * 1e3:10.0f}{dense / lane:9.0f}")
+    print("one value and gradient, ms    lane           time     dense    ratio")
+    for name in names or CASES:
+        lane, seconds, dense = timed(data, CASES[name])
+        print(f"  {name:<28}{lane:<12}{seconds * 1e3:8.2f}{dense * 1e3:10.0f}{dense / seconds:9.0f}", flush=True)
 
 
-def timed(data: Path, recipe: dict) -> tuple[float, float]:
-    settings = config.load(recipe)
-    spec = settings.resolve()
+def timed(data: Path, case: Case) -> tuple[str, float, float]:
+    """(lane, its seconds, those of the dense sum)."""
+    settings = config.load(case.recipe)
     counts = reading.read([data], settings, False, Console(quiet=True))
-    collected = assemble.collect(counts, spec)
-    problem = assemble.problem(collected, spec, "auto", None, share_rows=True)
-    start = assemble.start(collected, problem)
+    collected = assemble.collect(counts, settings.resolve())
+    problem = assemble.problem(collected, settings.resolve(), "auto", None, share_rows=True)
+    start = assemble.moments(collected, problem)
     lane = jax.jit(jax.value_and_grad(problem.log_joint))
-    of_lane = fastest(lambda: lane(start, problem.facts, problem.stats), 20)
-    return of_lane, fastest(lambda: dense(counts.csr, bool(spec.capture), spec.gated), 3)
+    calls = 20 if problem.lane.exact else 3
+    return problem.lane.name, fastest(lambda: lane(start, problem.facts, problem.stats), calls), dense(counts.csr, case)
 
 
 def fastest(call, n: int) -> float:
@@ -58,32 +104,34 @@ def fastest(call, n: int) -> float:
     return min(times)
 
 
-def dense(csr, capture: bool, gated: bool) -> list:
-    """Value and gradient of every block of cells; the last is filled up with empty ones."""
+def dense(csr, case: Case) -> float:
+    """Seconds of value and gradient of every block of cells; the last is filled up with empty ones."""
     n_cells, n_genes = csr.shape
+    genes = (case.components, 1, n_genes)
     point = {
-        "log_r": jnp.zeros(n_genes, jnp.float32),
-        "logit_p": jnp.float32(0.5),
-        "log_nu": jnp.full(BLOCK, -3.0 if capture else 0.0, jnp.float32),
-        "logit_gate": jnp.full(n_genes, -2.0, jnp.float32),
+        "log_r": jnp.zeros(genes, jnp.float32),
+        "logit_p": jnp.full(genes, 0.5, jnp.float32),
+        "log_excess": jnp.full(genes, 3.0, jnp.float32),
+        "logit_gate": jnp.full(genes, -2.0, jnp.float32),
+        "log_nu": jnp.full((1, case.block, 1), -3.0, jnp.float32),
     }
-    found = []
-    for first in range(0, n_cells, BLOCK):
-        block = csr[first : first + BLOCK].toarray().astype(np.float32)
-        counts = np.zeros((BLOCK, n_genes), np.float32)
-        counts[: len(block)] = block
-        found.append(jax.block_until_ready(_textbook(point, counts, gated)))
-    return found
+    textbook = jax.jit(jax.value_and_grad(lambda point, u: _log_likelihood(case, point, u)))
+
+    def blocks(last: int):
+        for first in range(0, last, case.block):
+            block = csr[first : first + case.block].toarray().astype(np.float32)
+            counts = np.zeros((case.block, n_genes), np.float32)
+            counts[: len(block)] = block
+            yield textbook(point, counts)
+
+    if case.pmf is two_state:
+        return fastest(lambda: list(blocks(case.block)), 3) * -(-n_cells // case.block)
+    return fastest(lambda: [jax.block_until_ready(found) for found in blocks(n_cells)], 3)
 
 
-def _log_likelihood(point, u, gated):
-    r, logit = jnp.exp(point["log_r"])[None], point["logit_p"] + point["log_nu"][:, None]
-    log_pmf = gammaln(u + r) - gammaln(r) - gammaln(u + 1) + r * jax.nn.log_sigmoid(-logit) + u * jax.nn.log_sigmoid(logit)
-    if gated:
-        gate = point["logit_gate"][None]
-        closed, opened = jax.nn.log_sigmoid(gate), jax.nn.log_sigmoid(-gate)
+def _log_likelihood(case: Case, point, u):
+    log_pmf = case.pmf(point, u[None])
+    if case.gated:
+        closed, opened = jax.nn.log_sigmoid(point["logit_gate"]), jax.nn.log_sigmoid(-point["logit_gate"])
         log_pmf = jnp.where(u == 0, jnp.logaddexp(closed, opened + log_pmf), opened + log_pmf)
-    return log_pmf.sum()
-
-
-_textbook = jax.jit(jax.value_and_grad(_log_likelihood), static_argnums=2)
+    return logsumexp(log_pmf.sum(2), axis=0).sum()
