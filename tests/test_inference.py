@@ -97,15 +97,15 @@ def test_minibatch_gradients_are_unbiased():
     """With the noise of each cell held fixed, the mean over all batches of one cell is the full gradient."""
     u = small_counts()
     whole, parts = problem("zinbvcp-mean_disp", u), minibatched("zinbvcp-mean_disp", u, 1)
-    params = svi.GUIDE.start(start_of(whole), {n: jnp.full(v.shape, -1.0) for n, v in start_of(whole).items()})
+    params = {"loc": start_of(whole), "log_sd": {n: jnp.full(v.shape, -1.0) for n, v in start_of(whole).items()}}
     eps = svi._noise(whole, jax.random.PRNGKey(0), None)
-    full = jax.grad(lambda q: svi._negative_elbo(whole, q, eps, whole.facts, whole.stats))(params)
+    full = jax.grad(lambda q: svi._negative_elbo(whole, svi.GUIDE, q, eps, whole.facts, whole.stats))(params)
 
     @jax.jit
     def of_cell(q, rows, counts):
         some = {group: svi._take(parts, values, rows) for group, values in q.items()}
         facts = parts.facts.rows(rows, jnp.full(1, float(zoo.N_CELLS)))
-        return svi._negative_elbo(parts, some, svi._take(parts, eps, rows), facts, {"counts": counts})
+        return svi._negative_elbo(parts, svi.GUIDE, some, svi._take(parts, eps, rows), facts, {"counts": counts})
 
     each = [jax.grad(of_cell)(params, jnp.array([c]), jnp.asarray(u[[c]])) for c in range(zoo.N_CELLS)]
     mean = jax.tree.map(lambda *g: sum(g) / zoo.N_CELLS, *each)
@@ -218,7 +218,7 @@ def test_the_learning_rate_is_used():
     p = problem("nbdm-canonical")
     slow, fast = (run(p, n_steps=100, early_stopping=False, learning_rate=rate) for rate in (1e-9, 0.1))
     assert slow.rates[0] == 1e-9
-    start = svi.GUIDE.start(slow.mode.thetas, curvature.guide_log_sd(p, svi._diagonal(p, slow.mode.thetas)))
+    start = {"loc": slow.mode.thetas, "log_sd": curvature.guide_log_sd(p, svi._diagonal(p, slow.mode.thetas))}
     moved = [sum(float(jnp.abs(a - b).sum()) for a, b in zip(jax.tree.leaves(f.params), jax.tree.leaves(start), strict=True)) for f in (slow, fast)]
     assert moved[0] < 1e-5 and moved[1] > 0.1
 
@@ -227,7 +227,7 @@ def test_the_same_seed_gives_the_same_bits():
     p = problem("nbvcp-mean_odds-eta")
     one, two, other = run(p, n_steps=100), run(p, n_steps=100), run(p, n_steps=100, seed=1)
     assert np.array_equal(one.losses, two.losses) and not np.array_equal(one.losses, other.losses)
-    draws = [svi.draw(f.params, 42, np.arange(5)) for f in (one, two)]
+    draws = [svi.draw({"family": "mean_field", "params": f.params}, 42, np.arange(5)) for f in (one, two)]
     for site in draws[0]:
         assert np.array_equal(draws[0][site], draws[1][site])
 
@@ -249,7 +249,7 @@ def test_a_loss_that_is_not_finite_stops_the_fit():
     parts = minibatched("nbdm-mean_prob", u, 4)
     broken = dataclasses.replace(parts, minibatch=Minibatch(4, lambda rows: np.where(rows[:, None] == 2, np.nan, u[rows])))
     start = start_of(parts, u)
-    base = svi.GUIDE.start(start, {n: jnp.full(v.shape, -1.0) for n, v in start.items()})
+    base = {"loc": start, "log_sd": {n: jnp.full(v.shape, -1.0) for n, v in start.items()}}
     with pytest.raises(NumericalError, match=r"not finite at step \d+"):
         svi._optimise(broken, base, None, svi.Options(), lambda **_: None)
 

@@ -196,7 +196,6 @@ LATER_KEYS = {
     "vae.encoder_hidden_dims": [3],
     "vae.decoder_hidden_dims": [3],
     "vae.flow": "maf",
-    "guide.family": "low_rank",
     "guide.rank": 2,
     "guide.joint_params": ["r"],
     "guide.dense_params": ["r"],

@@ -22,6 +22,7 @@ from tests.traced import read
 ODDS = {"model": "nbdm", "parameterization": "mean_odds", "unconstrained": True}
 BNB = {"overdispersion": "bnb", "unconstrained": True}
 TWO = {"n_components": 2}
+LAPLACE = {"guide": {"family": "laplace"}}
 ORGANISM = {"priors": {"organism": "human"}}
 
 # (recipe, the key it is about, words of the reason)
@@ -437,6 +438,14 @@ REFUSED = [
         "guide.rank",
         "svi_init",
     ),
+    ({"model": "nbdm", "unconstrained": True, "prob_prior": "gaussian"} | LAPLACE, "guide.family", "no estimate"),
+    ({"model": "nbdm", "unconstrained": True, "overdispersion": "bnb"} | LAPLACE, "guide.family", "no estimate"),
+    ({"model": "nbdm", "n_components": 2} | LAPLACE, "guide.family", "more than one bump"),
+    ({"model": "nbdm", "inference_method": "mcmc"} | LAPLACE, "guide.family", "start at the mode"),
+    *(
+        ({"model": "nbdm", "svi": {key: value}} | LAPLACE, f"svi.{key}", "no such steps")
+        for key, value in (("n_steps", 9), ("batch_size", 9), ("learning_rate", 0.1), ("early_stopping", False))
+    ),
     ({"model": "nbdm", "inference_method": "mcmc", "svi": {"n_samples": 100}}, "svi.n_samples", "mcmc.n_samples"),
     ({"model": "nbdm", "svi": {"early_stopping": False}}, "svi.early_stopping", "svi.n_steps"),
     (
@@ -472,7 +481,6 @@ NOT_YET = [
         ({"model": "nbdm", "guide": {key: value}}, f"guide.{key}")
         for key, value in (
             ("family", "low_rank"),
-            ("family", "laplace"),
             ("family", "flow"),
             ("rank", 3),
             ("joint_params", ["r"]),

@@ -67,6 +67,7 @@ class Case:
 
 RECIPES = {
     "svi": {"model": "nbdm", "svi": {"n_steps": 100, "n_samples": 50}},
+    "plain": {"model": "nbdm", "svi": {"n_samples": 50}},
     "long": {"model": "nbdm", "svi": {"n_steps": 5000, "n_samples": 50}},
     "short": {"model": "nbdm", "svi": {"n_steps": 100}},
     "mcmc": {"model": "nbdm", "inference_method": "mcmc", "mcmc": {"n_warmup": 30, "n_samples": 20, "n_chains": 2}},
@@ -90,6 +91,7 @@ def n_draws(out: Out) -> tuple:
 
 RUN_KEYS = {
     "inference_method": Case("mcmc", n_draws, "short", {"mcmc": RECIPES["mcmc"]["mcmc"]}),
+    "guide.family": Case("laplace", metric("optimiser"), "plain"),
     "svi.n_steps": Case(150, metric("n_steps")),
     "svi.batch_size": Case(6, draws),
     "svi.learning_rate": Case(0.01, draws),

@@ -181,7 +181,7 @@ def in_memory(name: str, source: Source, folder: Path, patch) -> None:
     found, options = collected(source, asked), inference.svi_options(asked)
     problem = assemble.problem(found, asked.resolve(), asked.engine, None, share_rows=True)
     start = assemble.start(found, problem, asked.seed)
-    guide = svi.GUIDE.start(start, {site: np.full(v.shape, LOG_SD) for site, v in start.items()})
+    guide = {"loc": start, "log_sd": {site: np.full(v.shape, LOG_SD) for site, v in start.items()}}
     ended = svi._optimise(problem, guide, None, options, lambda **_: None)
     patch.setattr(svi, "_elbo", lambda *_: (0.0, 0.0))  # another program
     posterior = svi.posterior(problem, ended, options)
@@ -211,7 +211,7 @@ def fit(request, counts_file, source, tmp_path_factory) -> Fit:
 
 def test_every_site_has_a_slope_at_the_start(fit):
     """Of the ELBO in the location and the spread of each of its elements."""
-    _, slopes = fit.elbo(svi.GUIDE.start(fit.start, fit.guide["log_sd"]))
+    _, slopes = fit.elbo({"loc": fit.start, "log_sd": fit.guide["log_sd"]})
     assert slopes["loc"].keys() == slopes["log_sd"].keys() == recipes.MODELS[fit.name].sites().keys()
     for group, of_sites in slopes.items():
         for site, slope in of_sites.items():

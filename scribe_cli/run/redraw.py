@@ -13,7 +13,7 @@ from ..core.analysis import sampling
 from ..core.analysis.pointwise import of_cells
 from ..core.axes import CELL, COMPONENT, DATASET, GENE, SLOT, Axes
 from ..core.facts import ARRAY_AXIS, Facts
-from ..core.inference import marginals, svi
+from ..core.inference import guides, marginals, svi
 from ..core.inference.posterior import Posterior, lifted
 from ..core.model import derive, program
 from ..core.model.spec import ModelSpec
@@ -43,7 +43,7 @@ def facts(stored: StoredFit) -> Facts:
 class Draws:
     """The draws of a stored posterior, by number. held: how many its fit made; the first of a guide are those.
 
-    guide: its parameters; chains: {parameter or piece: (held, rank-3 theta)}, n_chains of them one after the other. One of
+    guide: {family, params}; chains: {parameter or piece: (held, rank-3 theta)}, n_chains of them one after the other. One of
     them is None.
     """
 
@@ -68,7 +68,7 @@ class Draws:
             chains = {n: _rank3(np.asarray(lifted[n + UNCONSTRAINED], float), a, lead) for n, a in axes.items()}
             held = len(next(iter(chains.values())))
         else:
-            guide, held = guide["params"], yaml12.parse(stored.resolved, str(stored.out)).value["svi"]["n_samples"]
+            held = yaml12.parse(stored.resolved, str(stored.out)).value["svi"]["n_samples"]
         return cls(stored.spec, known, held, stored.seed if seed is None else seed, guide, chains, n_chains)
 
     def first(self, n: int) -> np.ndarray:
@@ -163,7 +163,8 @@ def distributions(stored: StoredFit, part: Part = WHOLE) -> dict[str, Distributi
     axes = {name: site.axes for name, site in program.sites(spec, known).items()}
     weights = {f"{p.name}{UNCONSTRAINED}" for p in spec.params if p.support == "simplex"}
     lost = weights if COMPONENT in part.picked else ()
-    sites = {group: {n: _law_of(v, axes[n], part, n in weights) for n, v in of_group.items() if n not in lost} for group, of_group in guide["params"].items()}
+    params = {"loc": guide["params"]["loc"], "log_sd": guides.load(guide["family"]).log_sd(guide["params"])}
+    sites = {group: {n: _law_of(v, axes[n], part, n in weights) for n, v in of_group.items() if n not in lost} for group, of_group in params.items()}
     seen = {name: part.axes(a) for name, a in axes.items()}
     return marginals.of_mean_field(spec, sites, seen, part.sizes(known.sizes))
 

@@ -22,6 +22,7 @@ from ..model import derive
 from . import curvature, diagnostics, mode, relabel
 from .posterior import Posterior, lifted
 from .problem import Problem, purpose_key
+from .whitening import Whitened, around
 
 CHUNK = 25  # draws between two looks at the host
 MAX_TREE_DEPTH = 10
@@ -93,11 +94,22 @@ def fit(problem: Problem, start: dict, options: Options, on_step: Callable = lam
     """
     if problem.row_of_cell is not None or problem.minibatch is not None:
         raise ValueError("NUTS needs every cell in a row of its own, all of them at once (DESIGN.md 1.3)")
+    at_mode = False
     if options.svi_init:
-        start = mode.find(problem, start, on_step, held=[site for site in start if derive.is_scale(site)]).thetas
-    bend = jax.jit(curvature.negative_diagonal(problem))(start, problem.facts, problem.stats)
-    coordinates = Affine(start, curvature.scale(bend))
-    return sample(problem.log_joint, coordinates, (problem.facts, problem.stats), options, on_step)
+        found = mode.find(problem, start, on_step, held=[site for site in start if derive.is_scale(site)])
+        start, at_mode = found.thetas, found.converged
+    return sample(problem.log_joint, coordinates(problem, start, at_mode), (problem.facts, problem.stats), options, on_step)
+
+
+def coordinates(problem: Problem, centre: dict, at_mode: bool) -> Coordinates:
+    """Whitened where the curvature at the mode is that of the posterior: not of a hierarchy, nor of components that labels may
+
+    exchange.
+    """
+    if at_mode and not problem.spec.hierarchical and not problem.spec.mixed:
+        return Whitened(around(problem, centre))
+    bend = jax.jit(curvature.negative_diagonal(problem))(centre, problem.facts, problem.stats)
+    return Affine(centre, curvature.scale(bend))
 
 
 def posterior(problem: Problem, chains: Chains) -> tuple[Posterior, dict[str, diagnostics.Convergence]]:

@@ -8,7 +8,7 @@ serves a gene with ten counts and one with a million.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import jax
@@ -18,7 +18,7 @@ import optax
 
 from ...errors import NumericalError
 from ..model import derive, program
-from . import batches, curvature, guides, mode
+from . import batches, curvature, guides, mode, whitening
 from .plan import Plan
 from .posterior import Posterior, lifted
 from .problem import Problem, normals, purpose_key
@@ -26,7 +26,7 @@ from .problem import Problem, normals, purpose_key
 SCALE_UNIT = 0.1  # of the log of a hierarchy's scale, at least
 CHUNK = 50  # steps between two looks at the host
 ELBO_PAIRS = 128
-GUIDE = guides.load("mean_field")
+GUIDE = guides.load("mean_field")  # of the steps
 # A mean-field guide of z and location knows nothing of their sum, which is what the data tell: its location was 20 times
 # too certain. Of the values themselves it has the data's own.
 CENTRED = True
@@ -34,20 +34,22 @@ CENTRED = True
 
 @dataclass(frozen=True)
 class Options:
-    """n_steps None: until converged; learning_rate None: 0.1, in units of the guide's starting spread."""
+    """n_steps None: until converged; learning_rate None: 0.1, in units of the guide's starting spread; guide: its family."""
 
     n_steps: int | None = None
     learning_rate: float | None = None
     early_stopping: bool = True
     n_samples: int = 500
     seed: int = 42
+    guide: str = "mean_field"
 
 
 @dataclass(frozen=True)
 class Fitted:
     """Where a fit ended: guide parameters {group: {site: array}} on rows, the mode if it was sought, the way there.
 
-    losses, rates: (steps,); gain, noise: nats won by the last window over the one before, and its standard error.
+    losses, rates: (steps,); gain, noise: nats won by the last window over the one before, and its standard error; of a guide
+    that is found without steps losses are those of the search for the mode, and gain what it would still win.
     """
 
     params: dict
@@ -65,19 +67,35 @@ def fit(problem: Problem, start: dict, options: Options, on_step: Callable = lam
     start: {site: theta}; on_step(phase, step, loss, ...) is called after each chunk. Raises NumericalError where a
     loss is not finite.
     """
-    found = None
+    found, seen = None, []
+
+    def watched(**told):
+        seen.append(told["loss"])
+        on_step(**told)
+
     if problem.minibatch is None:
         # of a hierarchy a mode is no estimate, but with the scales held it is a place to start from
-        reached = mode.find(problem, start, on_step, held=[site for site in start if derive.is_scale(site)])
+        reached = mode.find(problem, start, watched, held=[site for site in start if derive.is_scale(site)])
         found, start = None if problem.spec.hierarchical else reached, reached.thetas
+    if options.guide == "laplace":
+        return _laplace(problem, found, seen, options.seed)
     log_sds = curvature.guide_log_sd(problem, _diagonal(problem, start))
-    return _optimise(problem, GUIDE.start(start, log_sds), found, options, on_step)
+    return _optimise(problem, {"loc": dict(start), "log_sd": log_sds}, found, options, on_step)
+
+
+def _laplace(problem: Problem, found: mode.Mode, losses: list[float], seed: int) -> Fitted:
+    """The curvature at the mode. `spec.hierarchical` and components have none that tells of the posterior (refusals.py)."""
+    if problem.minibatch is not None or problem.row_of_cell is not None:
+        raise ValueError("a Laplace guide needs every cell in a row of its own, all of them at once (DESIGN.md 1.3)")
+    params = whitening.centred(problem, whitening.around(problem, found.thetas, seed), seed)
+    return Fitted(params, found, np.array(losses), np.zeros(len(losses)), found.converged, found.decrement, 0.0)
 
 
 def posterior(problem: Problem, fitted: Fitted, options: Options) -> Posterior:
     """Draws from the guide, cell by cell, and the MAP (MODELS.md 6)."""
     params = {group: problem.by_cell(values) for group, values in fitted.params.items()}
-    sites = draw(params, options.seed, np.arange(options.n_samples))
+    guide = {"family": options.guide, "params": {group: _host(values) for group, values in params.items()}}
+    sites = draw(guide, options.seed, np.arange(options.n_samples))
     draws, pieces = lifted(problem.spec, problem.cells, sites, 1, problem.centred)
     found = fitted.mode
     elbo, elbo_sd = _elbo(problem, fitted, options)
@@ -88,7 +106,7 @@ def posterior(problem: Problem, fitted: Fitted, options: Options) -> Posterior:
         "elbo_sd": elbo_sd,
         "elbo_gain_last_window": fitted.gain,
         "elbo_noise_last_window": fitted.noise,
-        "optimiser": "adam",
+        "optimiser": "newton" if options.guide == "laplace" else "adam",
     }
     if found:
         diagnostics |= {"mode_log_joint": found.value, "mode_decrement": found.decrement, "mode_steps": found.steps}
@@ -99,7 +117,7 @@ def posterior(problem: Problem, fitted: Fitted, options: Options) -> Posterior:
         draws=draws,
         **_point(problem, params["loc"], found, draws),
         pieces=pieces,
-        guide={"family": GUIDE.name, "params": {group: _host(values) for group, values in params.items()}},
+        guide=guide,
         history={"loss": fitted.losses, "learning_rate": fitted.rates},
         diagnostics=diagnostics,
     )
@@ -114,9 +132,10 @@ def _point(problem: Problem, loc: dict, found: mode.Mode | None, draws: dict) ->
     return {"point": _host(point), "map_kind": "joint_mode" if found else "guide_location"}
 
 
-def draw(params: dict, seed: int, numbers: np.ndarray) -> dict:
-    """{site: (numbers, ...)} draws from a mean-field guide's parameters: a seed and a number are one draw, always."""
-    return _host(jax.jit(GUIDE.sample)(params, purpose_key(seed, "draw"), numbers))
+def draw(guide: Mapping, seed: int, numbers: np.ndarray) -> dict:
+    """{site: (numbers, ...)} draws from a guide {family, params}: a seed and a number are one draw, always."""
+    family = guides.load(guide["family"])
+    return _host(jax.jit(family.sample)(guide["params"], purpose_key(seed, "draw"), numbers))
 
 
 def _host(values: dict) -> dict:
@@ -159,14 +178,14 @@ def _take(problem: Problem, values: dict, index) -> dict:
     return {n: (v[:, index] if problem.has_cells(n) else v) for n, v in values.items()}
 
 
-def _negative_elbo(problem: Problem, params, eps, facts, stats):
+def _negative_elbo(problem: Problem, guide: guides.Guide, params, eps, facts, stats):
     """Minus the ELBO from the antithetic pair (eps, -eps)."""
     weights = {n: facts.weight3() if problem.has_cells(n) else jnp.ones((1,) * v.ndim) for n, v in params["loc"].items()}
     pair = {n: jnp.stack([e, -e]) for n, e in eps.items()}
     # one after the other: products of sparse matrices take no batches
-    density = jax.lax.map(lambda e: problem.log_joint(GUIDE.points(params, e), facts, stats), pair)
+    density = jax.lax.map(lambda e: problem.log_joint(guide.points(params, e), facts, stats), pair)
     weights = {n: jnp.broadcast_to(w, params["loc"][n].shape) for n, w in weights.items()}
-    return -(density.mean() + GUIDE.entropy(params, weights))
+    return -(density.mean() + guide.entropy(params, weights))
 
 
 def _noise(problem: Problem, key, rows: int | None):
@@ -198,7 +217,7 @@ def _chunk(problem: Problem, optimiser):
                 batch = facts.rows(rows, x["weight"])
                 counts = {"counts": x["counts"]}
             eps = _noise(problem, jax.random.fold_in(key, x["step"]), batch.sizes.get("cell"))
-            return _negative_elbo(problem, params, eps, batch, counts)
+            return _negative_elbo(problem, GUIDE, params, eps, batch, counts)
 
         def one(carry, x):
             moves, state = carry
@@ -228,7 +247,7 @@ def _optimise(problem: Problem, base, found, options: Options, on_step) -> Fitte
         carry, losses, params = run(carry, (base, unit), key, rate, xs, (problem.facts, problem.stats))
         losses = np.asarray(losses)
         if not np.isfinite(losses).all():
-            raise NumericalError(_autopsy(params, plan.step + int(np.argmin(np.isfinite(losses)))))
+            raise NumericalError(_autopsy(problem, params, plan.step + int(np.argmin(np.isfinite(losses)))))
         plan.add(losses, np.asarray(xs["batch"]), rate, _shared_place(problem, carry[0]))
         on_step(phase="fit", step=plan.step, loss=plan.recent(), total=options.n_steps)
     gain, noise = plan.gain()
@@ -247,10 +266,11 @@ def _shared_place(problem: Problem, moves: dict) -> dict:
     return {name: np.asarray(v) for name, v in moves["loc"].items() if not problem.has_cells(name)}
 
 
-def _autopsy(params: dict, step: int) -> str:
+def _autopsy(problem: Problem, params: dict, step: int) -> str:
     bad = [n for values in params.values() for n, v in values.items() if not bool(jnp.isfinite(v).all())]
     site = f"the guide of {bad[0]} is not finite" if bad else "the guide is finite, the log density is not"
-    return f"the ELBO is not finite at step {step}: {site}; try a smaller svi.learning_rate, or look at the counts"
+    beyond = "" if problem.lane.exact else "; captures beyond what the engine interpolates need engine: dense"
+    return f"the ELBO is not finite at step {step}: {site}; try a smaller svi.learning_rate, or look at the counts{beyond}"
 
 
 def _elbo(problem: Problem, ended: Fitted, options: Options) -> tuple[float, float]:
@@ -259,8 +279,10 @@ def _elbo(problem: Problem, ended: Fitted, options: Options) -> tuple[float, flo
         tail = ended.losses[-batches.number(problem) :]
         return -float(tail.mean()), abs(ended.noise)
 
+    guide = guides.load(options.guide)
+
     def one(params, key, facts, stats):
-        return _negative_elbo(problem, params, _noise(problem, key, None), facts, stats)
+        return _negative_elbo(problem, guide, params, _noise(problem, key, None), facts, stats)
 
     keys = jax.random.split(purpose_key(options.seed, "elbo"), ELBO_PAIRS)
     value = jax.jit(lambda p, f, s: jax.lax.map(lambda k: one(p, k, f, s), keys))(ended.params, problem.facts, problem.stats)

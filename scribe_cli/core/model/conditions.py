@@ -80,6 +80,18 @@ def uses(family: str) -> Callable[[Asked], bool]:
     )
 
 
+def hierarchical(asked: Asked) -> bool:
+    return bnb(asked) or one_of(*HIERARCHIES)(asked)
+
+
+def anything(asked: Asked) -> bool:
+    return True
+
+
+def laplace_without(trait: Callable[[Asked], bool]) -> Callable[[Asked], bool]:
+    return lambda asked: asked.get("guide.family") != "laplace" or not trait(asked)
+
+
 def mean_is_mixed(asked: Asked) -> bool:
     return asked.roles["mean"] in asked.components
 

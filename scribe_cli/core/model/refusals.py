@@ -14,8 +14,11 @@ from .conditions import (
     anchor_is_identified,
     biology,
     bnb,
+    anything,
     enough_draws,
+    hierarchical,
     labels_fit,
+    laplace_without,
     mcmc,
     mean_is_mixed,
     mixed,
@@ -242,6 +245,18 @@ RUN_RULES = (
     Rule("vae", vae, "only inference_method: vae reads it", "set inference_method: vae"),
     Rule("svi", optimises, "mcmc without svi_init does not optimise", "set mcmc.svi_init: true"),
     Rule("guide", optimises, "mcmc without svi_init has no guide", "set mcmc.svi_init: true"),
+    *(
+        Rule("guide.family", holds, f"of laplace, {reason}", "choose mean_field")
+        for holds, reason in (
+            (laplace_without(hierarchical), "the joint mode of a hierarchy is no estimate, and the nested form is not built yet"),
+            (laplace_without(mixed), "components make of the posterior more than one bump, and that is not built yet"),
+            (laplace_without(mcmc), "chains start at the mode without it"),
+        )
+    ),
+    *(
+        Rule(f"svi.{key}", laplace_without(anything), "with guide.family: laplace there are no such steps", "choose mean_field")
+        for key in ("n_steps", "batch_size", "learning_rate", "early_stopping")
+    ),
     Rule("svi.n_samples", not_mcmc, "with mcmc the draws are the chains'", "set mcmc.n_samples"),
     Rule("svi.early_stopping", one_of("svi.n_steps"), "without early stopping the run needs an end", "set svi.n_steps"),
     Rule("output.unconstrained", not_mcmc, "mcmc always stores the unconstrained draws", "leave it false"),
@@ -253,8 +268,8 @@ RUN_RULES = (
 RULES = (*MODEL_RULES, *HIERARCHY_RULES, *REPLACED_RULES, *MIXTURE_RULES, *RUN_RULES)
 
 # every key of a feature that is still to come; of the other keys, the values that are
-NOT_YET = ("vae", "guide")
-VALUES_NOT_YET = {"inference_method": ("vae",), "output.layers": ("denoised", "rqr")}
+NOT_YET = ("vae", "guide.rank", "guide.joint_params", "guide.dense_params", "guide.flow", "guide.amortize_capture")
+VALUES_NOT_YET = {"inference_method": ("vae",), "guide.family": ("low_rank", "flow"), "output.layers": ("denoised", "rqr")}
 
 
 def check(asked: Asked) -> None:

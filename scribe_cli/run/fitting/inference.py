@@ -40,7 +40,8 @@ def _svi(collected: Collected, spec: ModelSpec, config: Config, console: Console
     if size is not None and size >= collected.counts.n_cells:
         console.notice(f"svi.batch_size {size:,}: there are {collected.counts.n_cells:,} cells, all are taken at every step")
     with console.phase("fit"):
-        problem = assemble.problem(collected, spec, config.engine, config.svi.batch_size, share_rows=True)
+        shared = options.guide != "laplace"  # equal cells know less of each other's spread
+        problem = assemble.problem(collected, spec, config.engine, config.svi.batch_size, share_rows=shared)
         start = assemble.start(collected, problem, config.seed, _progress(console))
         fitted = svi.fit(problem, start, options, _progress(console))
     with console.phase("draws"):
@@ -53,7 +54,7 @@ def _svi(collected: Collected, spec: ModelSpec, config: Config, console: Console
 
 def svi_options(config: Config) -> svi.Options:
     s = config.svi
-    return svi.Options(s.n_steps, s.learning_rate, s.early_stopping, s.n_samples, config.seed)
+    return svi.Options(s.n_steps, s.learning_rate, s.early_stopping, s.n_samples, config.seed, config.guide.family)
 
 
 def _mcmc(collected: Collected, spec: ModelSpec, config: Config, console: Console) -> Inferred:

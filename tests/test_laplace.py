@@ -1,0 +1,92 @@
+"""The Laplace guide from a recipe to its results: the same draws again, spreads as its laws say, a better place than the mode."""
+
+from __future__ import annotations
+
+import functools
+
+import jax
+import numpy as np
+import pytest
+import xarray
+
+from scribe_cli import load
+from scribe_cli.cli.main import main
+from scribe_cli.core.inference import svi, whitening
+from scribe_cli.errors import NumericalError
+from tests import fits
+from tests.test_whitening import at_mode, problem_of
+
+LAPLACE = svi.Options(guide="laplace")
+
+
+@functools.cache
+def fitted(name):
+    problem, start = problem_of(name)
+    return problem, svi.fit(problem, start, LAPLACE)
+
+
+def elbo(problem, params) -> float:
+    ended = svi.Fitted(params, None, np.zeros(1), np.zeros(1), True, 0.0, 0.0)
+    return svi._elbo(problem, ended, LAPLACE)[0]
+
+
+@pytest.mark.parametrize("name", ["nbvcp_mean_odds_human", "zinb_mean_odds_free"])
+def test_its_middle_is_better_than_the_mode_and_its_form_than_independence(name):
+    problem, found = fitted(name)
+    params = found.params
+    assert found.converged and found.mode.decrement < 1e-3 and len(found.losses) == found.mode.steps
+    at_mode_itself = params | {"loc": found.mode.thetas}
+    alone = {"loc": params["loc"], "log_sd": jax.tree.map(lambda v: v, params["log_sd"])}
+    assert elbo(problem, params) > elbo(problem, at_mode_itself) - 0.02
+    if name.startswith("zinb"):  # gates and means are told apart badly
+        assert elbo(problem, params) > elbo(problem, alone)
+
+
+def test_the_middle_stays_where_the_posterior_is_normal():
+    """A log density without third derivatives: its mode is its mean."""
+    problem, params, hessian = at_mode("nbdm_anchor_mean_disp")
+    flat = {site: np.zeros_like(v) for site, v in params["loc"].items()}
+    order = sorted(flat)
+
+    class Quadratic:
+        facts, stats = None, None
+
+        @staticmethod
+        def log_joint(thetas, facts, stats):
+            x = jax.numpy.concatenate([(thetas[site] - params["loc"][site]).ravel() for site in order])
+            return -0.5 * x @ hessian @ x
+
+    found = whitening.centred(Quadratic, params)
+    for site in order:
+        np.testing.assert_allclose(found["loc"][site], params["loc"][site], atol=1e-9)
+
+
+def test_a_density_that_is_not_finite_around_the_mode_is_an_error():
+    _, params, _ = at_mode("nbdm_anchor_mean_disp")
+
+    class Nowhere:
+        facts, stats = None, None
+
+        @staticmethod
+        def log_joint(thetas, facts, stats):
+            return sum(v.sum() for v in thetas.values()) * np.nan
+
+    with pytest.raises(NumericalError, match="mean_field"):
+        whitening.centred(Nowhere, params)
+
+
+def test_from_a_recipe_to_its_results(tmp_path, capsys):
+    source, out = fits.h5ad(tmp_path), tmp_path / "out"
+    settings = ["guide.family=laplace", "svi.n_samples=40", "output.ppc_samples=2", "output.unconstrained=true"]
+    words = ["fit", source.path, "--recipe", "zinb", "-o", out, *(w for s in settings for w in ("--set", s))]
+    assert main([*map(str, words)]) == 0
+    result = load(out)
+    assert result.stored.guide["family"] == "laplace" and result.metrics["optimiser"] == "newton"
+    assert result.metrics["converged"] and result.metrics["n_steps"] == result.metrics["mode_steps"]
+    assert main(["sample", str(out), "-n", "40", "-o", str(tmp_path / "s.zarr"), "-q"]) == 0
+    with xarray.open_datatree(tmp_path / "s.zarr", engine="zarr") as again, xarray.open_datatree(out / "posterior.zarr", engine="zarr") as own:
+        for name in ("mu", "gate", "phi"):
+            np.testing.assert_allclose(again["posterior"][name], own["posterior"][name], rtol=1e-6)
+    laws, draws = result.get_distributions(), result.get_posterior_samples(4000)
+    theta = np.log(draws["mu"])
+    np.testing.assert_allclose(theta.std(0), np.asarray(laws["mu"].base_dist.scale), rtol=0.1)
