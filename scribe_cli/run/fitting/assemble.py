@@ -177,8 +177,9 @@ def _counts(collected: Collected, spec: ModelSpec, shared: bool) -> np.ndarray:
     return collected.counts.csr.toarray()
 
 
-def _nodes(collected: Collected, spec: ModelSpec, shared: bool) -> dict:
-    low, high = initial.capture_range(spec, collected.cells, collected.counts.total)
+def nodes(spec: ModelSpec, facts: Facts, row_total) -> dict:
+    """Nodes of log capture for cells of these facts and totals."""
+    low, high = initial.capture_range(spec, facts, row_total)
     return chebyshev.nodes(low, high, smooth.node_count(spec, (high - low) / 2.0))
 
 
@@ -186,7 +187,7 @@ STATISTICS = {
     "tails": _tails,
     "pairs": _pairs,
     "cell_pairs": _cell_pairs,
-    "nodes": _nodes,
+    "nodes": lambda collected, spec, shared: nodes(spec, collected.cells, collected.counts.total),
     "row_total": _row_total,
     "counts": _counts,
 }

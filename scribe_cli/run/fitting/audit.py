@@ -29,7 +29,8 @@ def errors(posterior: Posterior, counts: CountData, lane: str, seed: int) -> dic
     collected = assemble.collect(some, posterior.spec)
     at = {p.name: cells for p in posterior.spec.params if CELL in p.axes}
     x = {name: v[:, at[name]] if name in at else v for name, v in posterior.point_log_scale().items()}
-    error = abs(_by_lane(posterior.spec, lane, x, collected) - _dense(posterior.spec, x, collected))
+    nodes = assemble.nodes(posterior.spec, posterior.facts, counts.total) if posterior.spec.capture else None
+    error = abs(_by_lane(posterior.spec, lane, x, collected, nodes) - _dense(posterior.spec, x, collected))
     return {"engine_max_abs_error": error, "engine_total_error": error * counts.n_cells / n}
 
 
@@ -44,9 +45,11 @@ def _of_cells(counts: CountData, cells: np.ndarray) -> CountData:
     )
 
 
-def _by_lane(spec: ModelSpec, lane: str, x: dict, collected: assemble.Collected) -> float:
+def _by_lane(spec: ModelSpec, lane: str, x: dict, collected: assemble.Collected, nodes: dict | None) -> float:
+    """nodes: those of all cells, which are the fit's."""
     chosen = lanes.load()[lane]
     stats = assemble.stats(chosen, spec, collected, shared=False)
+    stats |= {"nodes": nodes} if "nodes" in stats else {}
     of_lane = jax.jit(lambda x, facts, stats: program.log_likelihood(spec, chosen, x, facts, stats))
     return float(of_lane(x, collected.cells, stats))
 

@@ -20,6 +20,7 @@ DOMINATED_SHARE = 0.5  # of the genes with counts
 DOMINATED = 0.8  # posterior sd over prior sd
 ABOVE_M0 = 0.01  # share of cells
 EBFMI = 0.3
+ENGINE_ERROR = 0.5  # nats, of all cells
 RHAT_OF_GENE = 1.05
 
 
@@ -84,6 +85,15 @@ def of_mcmc(d: Mapping) -> dict[str, str]:
             "components that are hardly apart mix, look at their responsibilities"
         )
     return found
+
+
+def engine(errors: Mapping[str, float]) -> dict[str, str]:
+    """errors: of audit.py."""
+    total = errors["engine_total_error"]
+    if total <= ENGINE_ERROR:
+        return {}
+    text = f"the log-likelihood that was fitted is {total:.3g} nats from the sum over all entries; fit again with engine: dense"
+    return {"engine_differs": text}
 
 
 def components(names: Sequence[str], probabilities: np.ndarray | None, annotation: np.ndarray | None) -> dict[str, str]:

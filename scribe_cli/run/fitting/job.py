@@ -57,7 +57,8 @@ def run(asked: FitOptions, config: Config, counts: CountData, identity: Run, dev
     with console.phase("ppc"):
         checks = checking.check(inferred.posterior, collected, config, device.cores)
     reasons = findings.gene_reasons(counts.empty_genes, prior_ratio(inferred.posterior), checks.genes.p, inferred.rhat)
-    warnings = findings.joined([inferred.warnings, *_warnings(spec, collected, checks, reasons)])
+    errors = audit.errors(inferred.posterior, counts, inferred.lane, config.seed)
+    warnings = findings.joined([inferred.warnings, findings.engine(errors), *_warnings(spec, collected, checks, reasons)])
     for text in warnings.values():
         console.warning(text)
     drawn, said = layering.layers(inferred.posterior, config, counts.nnz)
@@ -65,7 +66,8 @@ def run(asked: FitOptions, config: Config, counts: CountData, identity: Run, dev
         console.notice(notice)
     warnings = findings.joined([device.warnings, counts.warnings, warnings])
     told = Told(asked.command, tuple(map(str, asked.data)), warnings, (*device.notices, *counts.notices, *said))
-    outputs = _outputs(job, inferred, checks, reasons, told, drawn)
+    numbers = errors | {"prior_dominated_genes": int(reasons["prior-dominated"].sum()), "ppc_failed_genes": int(reasons["ppc"].sum())}
+    outputs = _outputs(job, inferred, checks, reasons, told, drawn, numbers)
     with console.phase("write"):
         for notice in write_fit(asked.output, outputs):
             console.notice(notice)
@@ -83,14 +85,10 @@ def _warnings(spec: ModelSpec, collected: Collected, checks: Checks, reasons: Ma
 
 
 def _outputs(
-    job: Job, inferred: Inferred, checks: Checks, reasons: Mapping, told: Told, layers: Mapping[str, Layer]
+    job: Job, inferred: Inferred, checks: Checks, reasons: Mapping, told: Told, layers: Mapping[str, Layer], numbers: Mapping
 ) -> FitOutputs:
     posterior, counts, config = inferred.posterior, job.counts, job.config
     coords = _coords(counts, posterior.facts)
-    numbers = audit.errors(posterior, counts, inferred.lane, config.seed) | {
-        "prior_dominated_genes": int(reasons["prior-dominated"].sum()),
-        "ppc_failed_genes": int(reasons["ppc"].sum()),
-    }
     return FitOutputs(
         record=_run_record(job),
         spec=posterior.spec,

@@ -60,6 +60,7 @@ WARNINGS = {
     "not_converged": ("svi", "mcmc"),
     "many_genes_misfit": ("svi", "mcmc"),
     "cell_totals_misfit": ("svi", "mcmc"),
+    "engine_differs": ("svi", "mcmc"),
     "few_data": ("svi", "mcmc"),
     "prior_dominated": ("svi", "mcmc"),
     "divergences": ("mcmc",),
