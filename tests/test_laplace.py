@@ -34,7 +34,7 @@ def elbo(problem, params) -> float:
 def test_its_middle_is_better_than_the_mode_and_its_form_than_independence(name):
     problem, found = fitted(name)
     params = found.params
-    assert found.converged and found.mode.decrement < 1e-3 and len(found.losses) == found.mode.steps
+    assert found.converged and found.gain < 1.0 and found.mode.decrement < 1e-3 and len(found.losses) == found.mode.steps
     at_mode_itself = params | {"loc": found.mode.thetas}
     alone = {"loc": params["loc"], "log_sd": jax.tree.map(lambda v: v, params["log_sd"])}
     assert elbo(problem, params) > elbo(problem, at_mode_itself) - 0.02
@@ -56,7 +56,8 @@ def test_the_middle_stays_where_the_posterior_is_normal():
             x = jax.numpy.concatenate([(thetas[site] - params["loc"][site]).ravel() for site in order])
             return -0.5 * x @ hessian @ x
 
-    found = whitening.centred(Quadratic, params)
+    found, gain = whitening.centred(Quadratic, params)
+    assert gain < whitening.MIDDLE
     for site in order:
         np.testing.assert_allclose(found["loc"][site], params["loc"][site], atol=1e-9)
 

@@ -23,6 +23,7 @@ from .plan import Plan
 from .posterior import Posterior, lifted
 from .problem import Problem, normals, purpose_key
 
+STILL_TO_GAIN = 1.0  # nats, by moving a Laplace guide on, of one that is where it should be
 SCALE_UNIT = 0.1  # of the log of a hierarchy's scale, at least
 CHUNK = 50  # steps between two looks at the host
 ELBO_PAIRS, FEW_PAIRS = 128, 32  # of draws for the ELBO that is reported; few where a sum takes a tenth of a second
@@ -78,17 +79,17 @@ def fit(problem: Problem, start: dict, options: Options, on_step: Callable = lam
         reached = mode.find(problem, start, watched, held=[site for site in start if derive.is_scale(site)])
         found, start = None if problem.spec.hierarchical else reached, reached.thetas
     if options.guide == "laplace":
-        return _laplace(problem, found, seen, options.seed)
+        return _laplace(problem, found, seen, options.seed, on_step)
     log_sds = curvature.guide_log_sd(problem, _diagonal(problem, start))
     return _optimise(problem, {"loc": dict(start), "log_sd": log_sds}, found, options, on_step)
 
 
-def _laplace(problem: Problem, found: mode.Mode, losses: list[float], seed: int) -> Fitted:
+def _laplace(problem: Problem, found: mode.Mode, losses: list[float], seed: int, on_step: Callable) -> Fitted:
     """The curvature at the mode. `spec.hierarchical` and components have none that tells of the posterior (refusals.py)."""
     if problem.minibatch is not None or problem.row_of_cell is not None:
         raise ValueError("a Laplace guide needs every cell in a row of its own, all of them at once (DESIGN.md 1.3)")
-    params = whitening.centred(problem, whitening.around(problem, found.thetas, seed), seed)
-    return Fitted(params, found, np.array(losses), np.zeros(len(losses)), found.converged, found.decrement, 0.0)
+    params, gain = whitening.centred(problem, whitening.around(problem, found.thetas, seed), seed, on_step)
+    return Fitted(params, found, np.array(losses), np.zeros(len(losses)), found.converged and gain < STILL_TO_GAIN, gain, 0.0)
 
 
 def posterior(problem: Problem, fitted: Fitted, options: Options) -> Posterior:
