@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 
+import numpy as np
 import pytest
 
 from scribe_cli.core.inference import svi
@@ -24,7 +25,7 @@ def test_the_error_of_a_right_engine_is_none_to_speak_of():
     posterior, counts = fitted()
     found = audit.errors(posterior, counts, "smooth", seed=0)
     assert 0 < found["engine_total_error"] < 1e-4 and found["engine_max_abs_error"] < found["engine_total_error"]
-    assert findings.engine(found) == {}
+    assert findings.engine(found, audit.beyond(posterior, counts, "smooth")) == {} and audit.beyond(posterior, counts, "dense") == 0
     assert audit.errors(posterior, counts, "dense", seed=0) == {"engine_max_abs_error": 0.0, "engine_total_error": 0.0}
 
 
@@ -33,9 +34,17 @@ def test_too_few_nodes_are_found_out_and_said(monkeypatch):
     monkeypatch.setattr(assemble.smooth, "node_count", lambda spec, half: 5)
     found = audit.errors(posterior, counts, "smooth", seed=0)
     assert found["engine_total_error"] > 1.0
-    assert "engine: dense" in findings.engine(found)["engine_differs"]
+    assert "engine: dense" in findings.engine(found, 0.0)["engine_differs"]
 
 
 @pytest.mark.parametrize("total", [0.6, float("nan")])
 def test_an_error_beyond_half_a_nat_or_none_at_all_is_said(total):
-    assert "engine_differs" in findings.engine({"engine_max_abs_error": total, "engine_total_error": total})
+    assert "engine_differs" in findings.engine({"engine_max_abs_error": total, "engine_total_error": total}, 0.0)
+
+
+def test_draws_beyond_the_nodes_are_counted_and_said(monkeypatch):
+    posterior, counts = fitted()
+    monkeypatch.setattr(audit.initial, "capture_range", lambda *_: (-100.0, float(np.median(np.log(recovery.NU)))))
+    share = audit.beyond(posterior, counts, "smooth")
+    assert 0.2 < share < 0.8
+    assert f"{share:.2%} of the draws" in findings.engine({"engine_total_error": 0.0}, share)["engine_differs"]

@@ -37,7 +37,7 @@ def test_any_key_can_be_uncommented(match, tmp_path):
     text, at = starter(), match.end(1)
     found = load(text[:at] + text[at + 1 :], tmp_path)
     assert found.given() == {"model": "nbvcp"} and found.resolve()
-    assert len(found.source.document.keys) == 6  # the model, the four blocks, and this one
+    assert len(found.source.document.keys) == 7  # the model, the five blocks, and this one
 
 
 def test_nothing_is_named_that_is_refused_as_not_available_yet():

@@ -248,7 +248,7 @@ def _optimise(problem: Problem, base, found, options: Options, on_step) -> Fitte
         carry, losses, params = run(carry, (base, unit), key, rate, xs, (problem.facts, problem.stats))
         losses = np.asarray(losses)
         if not np.isfinite(losses).all():
-            raise NumericalError(_autopsy(problem, params, plan.step + int(np.argmin(np.isfinite(losses)))))
+            raise NumericalError(_autopsy(params, plan.step + int(np.argmin(np.isfinite(losses)))))
         plan.add(losses, np.asarray(xs["batch"]), rate, _shared_place(problem, carry[0]))
         on_step(phase="fit", step=plan.step, loss=plan.recent(), total=options.n_steps)
     gain, noise = plan.gain()
@@ -267,11 +267,10 @@ def _shared_place(problem: Problem, moves: dict) -> dict:
     return {name: np.asarray(v) for name, v in moves["loc"].items() if not problem.has_cells(name)}
 
 
-def _autopsy(problem: Problem, params: dict, step: int) -> str:
+def _autopsy(params: dict, step: int) -> str:
     bad = [n for values in params.values() for n, v in values.items() if not bool(jnp.isfinite(v).all())]
     site = f"the guide of {bad[0]} is not finite" if bad else "the guide is finite, the log density is not"
-    beyond = "" if problem.lane.exact else "; captures beyond what the engine interpolates need engine: dense"
-    return f"the ELBO is not finite at step {step}: {site}; try a smaller svi.learning_rate, or look at the counts{beyond}"
+    return f"the ELBO is not finite at step {step}: {site}; try a smaller svi.learning_rate, or look at the counts"
 
 
 def _elbo(problem: Problem, ended: Fitted, options: Options) -> tuple[float, float]:

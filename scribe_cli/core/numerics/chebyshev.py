@@ -30,23 +30,35 @@ def needed(half: float, strip: float = STRIP, tolerance: float = TOLERANCE) -> i
 
 
 def nodes(low: float, high: float, k: int) -> dict:
-    """Of the interval [low, high]: s (k,) the nodes, centre, half, and `transform` (k, k), for `weights`."""
+    """Of the interval [low, high]: s (k,) the nodes, centre, half; and for `weights` `transform` (k, k) and `slopes` (2, k), those
+
+    of the weights at low and high.
+    """
     order, angle = np.arange(k), (np.arange(k) + 0.5) * np.pi / k
     centre, half = (low + high) / 2.0, (high - low) / 2.0
     scale = np.where(order == 0, 1.0, 2.0) / k
+    transform = scale[:, None] * np.cos(order[:, None] * angle)
+    # T_j'(1) = j^2, T_j'(-1) = (-1)^(j-1) j^2
+    at_ends = np.stack([np.where(order % 2, 1.0, -1.0) * order**2, order**2])
     return {
         "s": centre + half * np.cos(angle),
         "centre": centre,
         "half": half,
-        "transform": scale[:, None] * np.cos(order[:, None] * angle),
+        "transform": transform,
+        "slopes": at_ends @ transform / half,
     }
 
 
 def weights(s, nodes: dict):
-    """(points, k): what each node's value counts for at s (points,); of points outside the interval NaN, never a guess."""
+    """(points, k): what each node's value counts for at s (points,).
+
+    Outside the interval the polynomial goes on as a straight line: there a cell that keeps fewer of its molecules does so too,
+    with the slope of its total count. Whoever fits has to say how often that was (run/fitting/audit.py).
+    """
     z = (s - nodes["centre"]) / nodes["half"]
+    below, above = jnp.minimum(z + 1.0, 0.0) * nodes["half"], jnp.maximum(z - 1.0, 0.0) * nodes["half"]
+    z = jnp.clip(z, -1.0, 1.0)
     polynomials = [jnp.ones_like(z), z]
     while len(polynomials) < nodes["s"].shape[0]:
         polynomials.append(2.0 * z * polynomials[-1] - polynomials[-2])
-    inside = jnp.abs(z) <= 1.0 + 1e-9
-    return jnp.where(inside[:, None], jnp.stack(polynomials, 1) @ nodes["transform"], jnp.nan)
+    return jnp.stack(polynomials, 1) @ nodes["transform"] + jnp.stack([below, above], 1) @ nodes["slopes"]

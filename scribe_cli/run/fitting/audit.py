@@ -9,9 +9,12 @@ import numpy as np
 
 from ...core.analysis import pointwise
 from ...core.axes import CELL
+from ...core.inference import initial
 from ...core.inference.posterior import Posterior
 from ...core.model import program
+from ...core.model.capture import COORDINATES
 from ...core.model.spec import ModelSpec
+from ...core.model.supports import SUPPORTS
 from ...core.numerics import lanes
 from ...data.counts import CountData
 from . import assemble
@@ -32,6 +35,17 @@ def errors(posterior: Posterior, counts: CountData, lane: str, seed: int) -> dic
     nodes = assemble.nodes(posterior.spec, posterior.facts, counts.total) if posterior.spec.capture else None
     error = abs(_by_lane(posterior.spec, lane, x, collected, nodes) - _dense(posterior.spec, x, collected))
     return {"engine_max_abs_error": error, "engine_total_error": error * counts.n_cells / n}
+
+
+def beyond(posterior: Posterior, counts: CountData, lane: str) -> float:
+    """The share of the draws of capture that the lane does not interpolate, but goes on to in a straight line."""
+    spec = posterior.spec
+    if lanes.load()[lane].exact:
+        return 0.0
+    low, high = initial.capture_range(spec, posterior.facts, counts.total)
+    coordinate = COORDINATES[spec.capture]
+    log_nu = np.asarray(coordinate.to_log_nu(SUPPORTS[spec[spec.capture].support].to_log(posterior.draws[spec.capture])))
+    return float(np.mean((log_nu < low) | (log_nu > high)))
 
 
 def _of_cells(counts: CountData, cells: np.ndarray) -> CountData:

@@ -21,6 +21,7 @@ DOMINATED = 0.8  # posterior sd over prior sd
 ABOVE_M0 = 0.01  # share of cells
 EBFMI = 0.3
 ENGINE_ERROR = 0.5  # nats, of all cells
+BEYOND = 1e-3  # share of the draws of capture
 RHAT_OF_GENE = 1.05
 
 
@@ -88,13 +89,14 @@ def of_mcmc(d: Mapping) -> dict[str, str]:
     return found
 
 
-def engine(errors: Mapping[str, float]) -> dict[str, str]:
-    """errors: of audit.py."""
-    total = errors["engine_total_error"]
-    if total <= ENGINE_ERROR:
-        return {}
-    text = f"the log-likelihood that was fitted is {total:.3g} nats from the sum over all entries; fit again with engine: dense"
-    return {"engine_differs": text}
+def engine(errors: Mapping[str, float], beyond: float) -> dict[str, str]:
+    """errors, beyond: of audit.py."""
+    total, said = errors["engine_total_error"], []
+    if not total <= ENGINE_ERROR:
+        said.append(f"the log-likelihood that was fitted is {total:.3g} nats from the sum over all entries")
+    if beyond > BEYOND:
+        said.append(f"{beyond:.2%} of the draws of capture are farther from its prior than the engine interpolates")
+    return {"engine_differs": f"{', and '.join(said)}; fit again with engine: dense"} if said else {}
 
 
 def components(names: Sequence[str], probabilities: np.ndarray | None, annotation: np.ndarray | None) -> dict[str, str]:

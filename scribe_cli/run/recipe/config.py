@@ -100,9 +100,7 @@ class Vae(Block):
 class Guide(Block):
     """The variational family."""
 
-    family: Literal["mean_field", "low_rank", "laplace", "flow"] = _key(
-        "mean_field", "mean_field, low_rank, laplace or flow", "family of the guide"
-    )
+    family: Literal["mean_field", "low_rank", "laplace", "flow"] = _key("mean_field", "mean_field or laplace", "family of the guide")
     rank: Count | None = _key(None, f"{WHOLE} from 1, or null", "rank of a low-rank guide")
     joint_params: Names | Literal["all", "biological"] | None = _key(
         None, "a list of names, or null", "parameters guided jointly"
