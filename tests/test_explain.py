@@ -127,7 +127,7 @@ def test_the_command_shows_the_equations_the_sites_and_the_lanes(capsys, data):
     shown = capsys.readouterr().out.splitlines()
     at = shown.index("")
     assert shown[:2] == ["u_cg ~ NB(r_g, p)", "NB(u; r, p) = C(u+r-1, u) (1-p)^r p^u"]
-    table = [re.split(r"  +", line) for line in shown[at + 1 : -2]]
+    table = [re.split(r"  +", line) for line in shown[at + 1 : -3]]
     shapes = [["shape"], ["120"], ["1"]] if data else [[]] * 3
     head, mu, phi = shapes
     assert table == [
@@ -135,7 +135,8 @@ def test_the_command_shows_the_equations_the_sites_and_the_lanes(capsys, data):
         ["mu_unconstrained", "gene", *mu, "log mu"],
         ["phi_unconstrained", "one", *phi, "log phi"],
     ]
-    assert shown[-1] == "likelihood: histogram, exact (slower ways to the same number: dense)"
+    assert shown[-1] == "inference: the mode by Newton's method, then Adam on the ELBO of a mean-field guide from there"
+    assert shown[-2] == "likelihood: histogram, exact (slower ways to the same number: dense)"
 
 
 def test_with_data_the_sizes_of_components_and_datasets_too(tmp_path, capsys):
@@ -145,3 +146,19 @@ def test_with_data_the_sizes_of_components_and_datasets_too(tmp_path, capsys):
     assert main([*words, *(w for s in settings for w in ("--set", s))]) == 0
     rows = [re.split(r"  +", line) for line in capsys.readouterr().out.splitlines()]
     assert ["mu_dataset_z", "component x dataset x gene", "3 x 2 x 5"] in [row[:3] for row in rows]
+
+
+@pytest.mark.parametrize(
+    "settings, said",
+    [
+        (["guide.family=laplace"], "its curvature as the guide"),
+        (["svi.batch_size=9"], "9 cells at a time"),
+        (["unconstrained=true", "prob_prior=gaussian"], "scales held"),
+        (["inference_method=mcmc"], "NUTS from the mode.*whitened by the curvature"),
+        (["inference_method=mcmc", "mcmc.svi_init=false"], "NUTS from around the start, with masses tuned"),
+        (["inference_method=mcmc", "n_components=2"], "masses tuned in the warm-up .of components"),
+    ],
+)
+def test_what_the_method_does(settings, said, capsys):
+    assert main(["recipe", "explain", "nbdm", *(w for s in settings for w in ("--set", s))]) == 0
+    assert re.search(f"^inference: .*{said}", capsys.readouterr().out, re.M)
