@@ -59,6 +59,15 @@ def test_what_mean_field_misses_is_the_joint_structure():
     assert all(exact[name] > blind[name] + 0.05 for name in ("mu", "r", "gate"))
 
 
+@pytest.mark.parametrize("name", recovery.CASES)
+def test_intervals_of_a_laplace_guide_hold_the_truth(name):
+    """Those of the shared scale and of the trades too, which a mean-field guide does not see."""
+    one = recovery.case(*recovery.CASES[name])
+    found = recovery.coverage(one.truth, recovery.by_laplace(one))
+    recovery.show(f"{name}, Laplace", found)
+    assert set(found) == set(BANDS[name]) and not outside(found, dict.fromkeys(found, SOUND))
+
+
 @pytest.mark.parametrize("seed", recovery.MAP_SEEDS)
 def test_the_map_recovers_mu_within_its_sampling_error(seed):
     """nbvcp with the organism's prior: the common scale within 4 standard errors, the genes as their errors say."""
