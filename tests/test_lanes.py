@@ -179,8 +179,9 @@ BY_VALUE = {
     ("nbvcp_batch_scaling_expression", "smooth"),
     ("zinbvcp_batch_gate_nested", "smooth"),
 }
-# the smooth lane's error is that of its nodes
-CURVATURE = {("smooth", "two_state"): 1e-6, ("smooth", "negative_binomial"): 1e-8, ("smooth", "beta_negative_binomial"): 1e-8}
+# Curvature in capture is where the smooth lane is least precise: two derivatives of a polynomial magnify the rounding of its
+# values at the nodes, which of the two-state quadrature is 1e-13, by the square of the square of their number.
+CURVATURE = {("smooth", "two_state"): 2e-7, ("smooth", "negative_binomial"): 1e-8, ("smooth", "beta_negative_binomial"): 1e-8}
 OBS = {
     "batch": np.array(["a", "b"])[recipes.DATASET_OF_CELL],
     "type": np.array(["first", "second", None], object)[recipes.ANNOTATION],
@@ -260,7 +261,9 @@ def test_every_lane_is_compared():
 @pytest.mark.parametrize(("name", "lane"), [c if c in WHOLLY else pytest.param(*c, marks=pytest.mark.slow) for c in COMPARED])
 def test_lane_of_a_recipe_equals_dense_in_value_slopes_and_curvature(name, lane):
     """Curvature: the products that an optimiser and a sampler's scales are made of."""
-    assert_close(curved_by(name, lane), curved_by(name, "dense"), CURVATURE.get((lane, RESOLVED[name].kernel), 1e-10))
+    found, dense = curved_by(name, lane), curved_by(name, "dense")
+    assert_close(found[0], dense[0], 1e-10)
+    assert_close(found[1], dense[1], CURVATURE.get((lane, RESOLVED[name].kernel), 1e-10))
 
 
 @pytest.mark.parametrize(("name", "lane"), sorted(BY_VALUE))
@@ -291,12 +294,12 @@ def test_mixture_lane_equals_dense_at_the_ends_of_dispersion(log_r, least):
 
 def test_mixture_lane_weighs_cells():
     """Padding of weight 0, and cells that stand for several."""
-    name, weight = "nbvcp_two_batch_both", np.random.default_rng(0).integers(0, 3, recipes.N_CELLS)
+    name, weight = "nbvcp_two_batch_both", np.random.default_rng(0).integers(0, 4, recipes.N_CELLS)
     assert (weight == 0).any()
     found, dense = (curved_by(name, lane, weight=weight) for lane in ("mixture", "dense"))
     assert_close(found, dense, 1e-10)
     plain = curved_by(name, "mixture")[0][0]
-    assert abs(found[0][0] / plain - 1) > 1e-3
+    assert abs(found[0][0] / plain - 1) > 0.01
 
 
 def test_equal_cells_of_a_dataset_share_a_row():

@@ -191,7 +191,7 @@ def test_one_gene_against_a_grid():
     problem, u = one_gene()
     start = {f"{name}_unconstrained": jnp.zeros((1, 1, 1)) for name in ("mu", "phi")}
     phases = []
-    chains = nuts.fit(problem, start, nuts.Options(n_samples=1000, seed=1), lambda phase, **_: phases.append(phase))
+    chains = nuts.fit(problem, start, nuts.Options(n_samples=4000), lambda phase, **_: phases.append(phase))
     assert phases[0] == "mode" and {"warm-up", "sample"} < set(phases)
     means, sds = by_grid(u)
     for name, mean, sd in zip(("mu", "phi"), means, sds, strict=True):

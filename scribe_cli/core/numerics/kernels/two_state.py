@@ -30,7 +30,7 @@ NODES = 160
 DROP = 42.0  # nats below the mode where a window ends
 STRAIGHT = 9.0  # -log of the variable of the power series that the integrand is beyond a window
 HALVINGS = 12  # of the interval that a window's end is looked for in
-BLOCK = 4096  # entries whose nodes are in memory at one time
+BLOCK = 2048  # entries whose nodes are in memory at one time
 LARGEST_LOG_BETA = 40.0  # beyond, the law is the negative binomial of the same rate / beta to 1e-17
 RARE = 0.5  # mean below which P(0) is one less the probability of a count
 
