@@ -157,8 +157,15 @@ def test_with_data_the_sizes_of_components_and_datasets_too(tmp_path, capsys):
         (["inference_method=mcmc"], "NUTS from the mode.*whitened by the curvature"),
         (["inference_method=mcmc", "mcmc.svi_init=false"], "NUTS from around the start, with masses tuned"),
         (["inference_method=mcmc", "n_components=2"], "masses tuned in the warm-up .of components"),
+        (["inference_method=mcmc", "svi.n_steps=50"], "NUTS from around a mean-field guide .*masses tuned"),
     ],
 )
 def test_what_the_method_does(settings, said, capsys):
     assert main(["recipe", "explain", "nbdm", *(w for s in settings for w in ("--set", s))]) == 0
     assert re.search(f"^inference: .*{said}", capsys.readouterr().out, re.M)
+
+
+@pytest.mark.parametrize("setting, said", [("engine=dense", "dense, exact (engine: dense)"), ("svi.batch_size=9", "dense, exact (svi.batch_size)")])
+def test_the_dense_sum_where_it_is_asked_for(setting, said, capsys):
+    assert main(["recipe", "explain", "nbvcp", "--set", setting]) == 0
+    assert f"likelihood: {said}\n" in capsys.readouterr().out

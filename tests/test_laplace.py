@@ -88,6 +88,9 @@ def test_from_a_recipe_to_its_results(tmp_path, capsys):
     with xarray.open_datatree(tmp_path / "s.zarr", engine="zarr") as again, xarray.open_datatree(out / "posterior.zarr", engine="zarr") as own:
         for name in ("mu", "gate", "phi"):
             np.testing.assert_allclose(again["posterior"][name], own["posterior"][name], rtol=1e-6)
+    page = (out / "report.html").read_text(encoding="utf-8")
+    assert "moving the guide on from where it is would gain" in page and "steps of the guide" not in page
+    assert "search for the mode" in page and "last quarter" not in page
     laws, draws = result.get_distributions(), result.get_posterior_samples(4000)
     theta = np.log(draws["mu"])
     np.testing.assert_allclose(theta.std(0), np.asarray(laws["mu"].base_dist.scale), rtol=0.1)

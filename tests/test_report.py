@@ -32,7 +32,7 @@ from tests import fits, reports
 
 RESOLVED = "model: nbdm\npriors: {}\n"
 METRICS = {
-    "svi": {"converged": True, "n_steps": 80, "elbo_gain_last_window": 1234.5, "elbo_noise_last_window": 3.0, "mode_steps": 4},
+    "svi": {"converged": True, "optimiser": "adam", "n_steps": 80, "elbo_gain_last_window": 1234.5, "elbo_noise_last_window": 3.0, "mode_steps": 4},
     "mcmc": {
         **{"converged": True, "rhat": 1.002, "ess_bulk": 900.0, "ess_tail": 800.0},
         **{"divergences": 0, "ebfmi": 0.9, "max_treedepth_hits": 0},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 
 from ..core.model.spec import ModelSpec
 from ..errors import InputMissing, UsageError, did_you_mean, listed
@@ -65,7 +66,7 @@ def explain(asked: RecipeOptions, console: Console) -> tuple[str, Table, str]:
         for site, shape in zip(found.sites, shapes, strict=True)
     ]
     columns = ("sampled", "axes", "coordinate") if sizes is None else ("sampled", "axes", "shape", "coordinate")
-    told = f"likelihood: {_ways(*found.lanes)}\ninference: {_inference(config, spec)}"
+    told = f"likelihood: {_likelihood(config, found.lanes)}\ninference: {_inference(config, spec)}"
     return "\n".join(found.equations), Table(columns, rows), told
 
 
@@ -73,16 +74,25 @@ def _inference(config: recipes.Config, spec: ModelSpec) -> str:
     """What the recipe's method does, and where the model decides, why."""
     several = "of a hierarchy" if spec.hierarchical else "of components" if spec.mixed else None
     if config.inference_method == "mcmc":
-        start = "from the mode by Newton's method" if config.mcmc.svi_init else "from around the start"
-        whitened = config.mcmc.svi_init and several is None
-        how = "in coordinates whitened by the curvature there" if whitened else f"with masses tuned in the warm-up ({several or start})"
-        return f"NUTS {start}, {how}"
+        start = "from around the start" if not config.mcmc.svi_init else "from the mode by Newton's method"
+        if config.mcmc.svi_init and config.svi.model_dump(exclude_defaults=True):
+            start = "from around a mean-field guide (svi is set)"
+        elif config.mcmc.svi_init and several is None:
+            return f"NUTS {start}, in coordinates whitened by the curvature there"
+        return f"NUTS {start}, with masses tuned in the warm-up" + (f" ({several})" if several else "")
     if config.guide.family == "laplace":
         return "the mode by Newton's method, then its curvature as the guide (laplace), moved to where the ELBO is highest"
     if config.svi.batch_size is not None:
         return f"Adam on the ELBO of a mean-field guide, {config.svi.batch_size:,} cells at a time (svi.batch_size)"
     mode = "the mode by Newton's method" + (", scales held (of a hierarchy it is no estimate)" if spec.hierarchical else "")
     return f"{mode}, then Adam on the ELBO of a mean-field guide from there"
+
+
+def _likelihood(config: recipes.Config, lanes: Sequence[str]) -> str:
+    """Who asks for the dense sum, or for some cells at a time, gets it whatever is cheaper."""
+    if config.engine == "dense":
+        return "dense, exact (engine: dense)"
+    return "dense, exact (svi.batch_size)" if config.svi.batch_size is not None else _ways(*lanes)
 
 
 def _ways(cheapest: str, *others: str) -> str:

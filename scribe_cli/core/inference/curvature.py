@@ -28,15 +28,38 @@ def negative_diagonal(problem: Problem):
         place = {name: i for i, name in enumerate(names or thetas)}
 
         def add(i, found):
-            """A loop, since the products are one program."""
-            on = {n: i == place.get(n, -1) for n in thetas}
-            ones = {n: jnp.full_like(v, on[n]) for n, v in thetas.items()}
-            product = jax.jvp(at, (thetas,), (ones,))[1]
-            return {n: jnp.where(on[n], -product[n], h) for n, h in found.items()}
+            product = _product(at, thetas, place, i)
+            return {n: jnp.where(i == place[n], product[n], h) for n, h in found.items()}
 
         return jax.lax.fori_loop(0, len(place), add, {n: jnp.zeros_like(thetas[n]) for n in place})
 
     return diagonal
+
+
+def products(problem: Problem):
+    """f(thetas, facts, stats) -> {site: (sites, *shape)}: the same products, of each site in its order, with all sites.
+
+    On a site of the same shape it is what each of its elements shares with that of the other.
+    """
+    gradient = jax.grad(problem.complete_joint)
+
+    def of_all(thetas, facts, stats):
+        at = functools.partial(gradient, facts=facts, stats=stats)
+        place = {name: i for i, name in enumerate(thetas)}
+
+        def add(i, found):
+            product = _product(at, thetas, place, i)
+            return {n: v.at[i].set(product[n]) for n, v in found.items()}
+
+        return jax.lax.fori_loop(0, len(place), add, {n: jnp.zeros((len(place), *v.shape)) for n, v in thetas.items()})
+
+    return of_all
+
+
+def _product(gradient, thetas, place, i):
+    """{site: negative Hessian times ones on the site of place i}; of a loop over i, since the products are one program."""
+    ones = {n: jnp.full_like(v, i == place.get(n, -1)) for n, v in thetas.items()}
+    return jax.tree.map(jnp.negative, jax.jvp(gradient, (thetas,), (ones,))[1])
 
 
 def scale(diagonal):

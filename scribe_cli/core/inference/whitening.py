@@ -18,7 +18,7 @@ import numpy as np
 from jax.flatten_util import ravel_pytree
 
 from ...errors import NumericalError
-from .curvature import FLATTEST
+from . import curvature
 from .guides import laplace
 from .problem import Problem, normals, purpose_key
 
@@ -52,7 +52,7 @@ def around(problem: Problem, at: dict, seed: int = 0) -> dict:
 
     Every cell has a row of its own: rows that stand for several know less of a cell's spread.
     """
-    params = {"loc": dict(at)} | _within(jax.jit(_blocks(problem))(at, problem.facts, problem.stats))
+    params = {"loc": dict(at)} | _within(jax.jit(curvature.products(problem))(at, problem.facts, problem.stats))
     size, unravel = sum(v.size for v in at.values()), ravel_pytree(at)[1]
 
     @jax.jit
@@ -107,27 +107,6 @@ def centred(problem: Problem, params: dict, seed: int = 0, on_step: Callable = l
     return params, gain
 
 
-def _blocks(problem: Problem):
-    """f(thetas, facts, stats) -> {site: (sites, *shape)} products of the negative Hessian with ones on each site, in their order.
-
-    On a site of the same shape it is what each of its elements shares with that of the other (ENGINE.md 9).
-    """
-
-    def blocks(thetas, facts, stats):
-        gradient = jax.grad(lambda x: -problem.log_joint(x, facts, stats))
-        place = {site: i for i, site in enumerate(thetas)}
-
-        def add(i, found):
-            ones = {site: jnp.full_like(v, i == place[site]) for site, v in thetas.items()}
-            product = jax.jvp(gradient, (thetas,), (ones,))[1]
-            return {site: v.at[i].set(product[site]) for site, v in found.items()}
-
-        empty = {site: jnp.zeros((len(place), *v.shape)) for site, v in thetas.items()}
-        return jax.lax.fori_loop(0, len(place), add, empty)
-
-    return blocks
-
-
 def _within(products: Mapping) -> dict:
     """{log_sd: {site: array}, on_<site>: {later site of its shape: array}}: the lower factors of the blocks' inverses."""
     place = {site: i for i, site in enumerate(products)}
@@ -137,7 +116,7 @@ def _within(products: Mapping) -> dict:
         sites = list(group)
         block = np.stack([np.stack([np.asarray(products[a][place[b]]) for b in sites], -1) for a in sites], -2)
         values, vectors = np.linalg.eigh(0.5 * (block + np.swapaxes(block, -1, -2)))
-        inverse = (vectors / np.maximum(values, FLATTEST)[..., None, :]) @ np.swapaxes(vectors, -1, -2)
+        inverse = (vectors / np.maximum(values, curvature.FLATTEST)[..., None, :]) @ np.swapaxes(vectors, -1, -2)
         factor = np.linalg.cholesky(inverse)
         for i, site in enumerate(sites):
             found["log_sd"][site] = jnp.asarray(np.log(factor[..., i, i]))

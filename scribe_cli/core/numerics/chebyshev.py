@@ -52,8 +52,8 @@ def nodes(low: float, high: float, k: int) -> dict:
 def weights(s, nodes: dict):
     """(points, k): what each node's value counts for at s (points,).
 
-    Outside the interval the polynomial goes on as a straight line: there a cell that keeps fewer of its molecules does so too,
-    with the slope of its total count. Whoever fits has to say how often that was (run/fitting/audit.py).
+    Outside the interval the polynomial goes on as a straight line. So does, towards small capture, the log probability of a
+    cell, whose slope in log capture nears its total count. Whoever fits says how often that was (run/fitting/audit.py).
     """
     z = (s - nodes["centre"]) / nodes["half"]
     below, above = jnp.minimum(z + 1.0, 0.0) * nodes["half"], jnp.maximum(z - 1.0, 0.0) * nodes["half"]

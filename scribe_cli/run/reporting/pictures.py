@@ -43,6 +43,8 @@ def picture(figure: Figure, text: str) -> Picture:
 
 def of_loss(m: Material) -> Picture:
     losses = m.stored.group("fit_history")["loss"]
+    if m.metrics["optimiser"] == "newton":
+        return picture(loss(losses), f"Loss over the {len(losses):,} steps of the search for the mode, whose curvature is the guide's.")
     text, quarter = f"Loss over {len(losses):,} steps.", len(losses) // 4
     if quarter:
         last, before = losses[-quarter:], losses[-2 * quarter : -quarter]

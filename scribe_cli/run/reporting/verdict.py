@@ -114,6 +114,11 @@ def _converged(m: Material) -> tuple[str, str]:
 
 
 def _svi(d) -> str:
+    if d["optimiser"] == "newton":
+        return (
+            f"the fit has converged: the mode was found in {d['mode_steps']:,} steps, and moving the guide on from where it is "
+            f"would gain {words.number(d['elbo_gain_last_window'])} nats"
+        )
     mode = f"the mode was found first, in {d['mode_steps']:,} steps; " if "mode_steps" in d else ""
     return (
         f"the fit has converged: {mode}after {d['n_steps']:,} steps of the guide the last window changed the ELBO by "

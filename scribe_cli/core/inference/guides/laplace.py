@@ -37,11 +37,8 @@ def points(params, eps):
         length = _length(direction)
         along = sum((d * eps[site]).sum() for site, d in direction.items()) * (length - 1.0) / length**2
         y = {site: v + along * direction[site] for site, v in y.items()}
-    return {site: loc + moved for (site, loc), moved in zip(params["loc"].items(), _in_order(params, within(params, y)), strict=True)}
-
-
-def _in_order(params, values):
-    return (values[site] for site in params["loc"])
+    moved = within(params, y)
+    return {site: loc + moved[site] for site, loc in params["loc"].items()}
 
 
 def entropy(params, weights):
