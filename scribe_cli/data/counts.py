@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
 from scipy.sparse import csr_array
 
 from ..errors import BadData
-from . import checks, digest, names, statistics
+from . import checks, compact, digest, names, statistics
+from .compact import Compact
 from .design import Design
 from .selection import OTHER, GeneMap, Selection, cell_mask, column_of, gene_map, label
 from .source import Source, block_rows, blocks
@@ -20,7 +22,7 @@ from .source import Source, block_rows, blocks
 class CountData:
     """Counts of C fitted cells x G fitted genes, and where they stand in the input.
 
-    csr: (C, G) int32, no stored zeros; library_all: (C,) int64 counts over all genes of the input; library: (C,)
+    kept: the counts (C, G); library_all: (C,) int64 counts over all genes of the input; library: (C,)
     float64 the prior's library size, before max(1, .); fitted_cells, fitted_genes: masks over the input;
     cell_index (C,), gene_index (G,): rows and columns of the input, -1 for the pooled `_other`;
     cell_names, gene_names: unique; digest: hex, of the whole input; notices; warnings: {name: text}; design: the cells'
@@ -28,7 +30,7 @@ class CountData:
     """
 
     source: Source
-    csr: csr_array
+    kept: Compact
     fitted_cells: np.ndarray
     fitted_genes: np.ndarray
     gene_index: np.ndarray
@@ -48,8 +50,8 @@ class CountData:
         fitted_cells = cell_mask(source.obs, selection.where, str(source.path))
         scan = _scan(source, fitted_cells)
         genes = gene_map(selection, source.gene_names, scan.genes.total, scan.genes.cells, str(source.path))
-        csr = _stacked(scan.parts, genes)
-        if csr.nnz == 0:
+        kept = _stacked(scan.parts, genes)
+        if kept.nnz == 0:
             raise BadData(
                 f"{source.place}: every count of the selected cells and genes is zero; select more (block data)"
             )
@@ -63,7 +65,7 @@ class CountData:
             library = _library_column(source, selection.library_size)[fitted_cells]
         return cls(
             source,
-            csr,
+            kept,
             fitted_cells,
             genes.fitted,
             genes.index,
@@ -72,21 +74,26 @@ class CountData:
             library_all,
             library,
             digest.content(scan.digest, source.shape, source.obs, source.var),
-            (*source.notices, *_notices(scan, csr, genes, fitted_cells)),
+            (*source.notices, *_notices(scan, kept, genes, fitted_cells)),
             {**source.warnings, **_warnings(source)},
         )
 
     @property
+    def csr(self) -> csr_array:
+        """All counts at once, (C, G) int32, no stored zeros: twice the memory, or more, of what is kept."""
+        return self.kept.csr()
+
+    @property
     def n_cells(self) -> int:
-        return self.csr.shape[0]
+        return self.kept.shape[0]
 
     @property
     def n_genes(self) -> int:
-        return self.csr.shape[1]
+        return self.kept.n_genes
 
     @property
     def nnz(self) -> int:
-        return self.csr.nnz
+        return self.kept.nnz
 
     @property
     def cell_index(self) -> np.ndarray:
@@ -100,11 +107,9 @@ class CountData:
     @property
     def empty_genes(self) -> np.ndarray:
         """(G,) whether a gene has no count."""
-        seen = np.zeros(self.n_genes, bool)
-        seen[self.csr.indices] = True
-        return ~seen
+        return _without_count(self.kept)
 
-    @property
+    @cached_property
     def total(self) -> np.ndarray:
         """L_c, (C,) int64: counts of each cell over the fitted genes."""
         # by chunks: SciPy's sum makes an int64 copy of the counts
@@ -113,7 +118,7 @@ class CountData:
     def chunks(self) -> Iterator[tuple[int, csr_array]]:
         """(first row, counts) of each block of the fitted matrix's plan: what statistics are collected from."""
         for start, stop in blocks(self.n_cells, block_rows(self.n_cells, self.nnz)):
-            yield start, self.csr[start:stop]
+            yield start, self.kept.rows(start, stop)
 
     def column(self, name: str) -> pd.Series:
         """An obs column on the fitted cells. BadData, with those there are, if it is none."""
@@ -147,7 +152,7 @@ class _Scan:
     digest: int
     library: np.ndarray
     genes: statistics.GeneTotals
-    parts: list[csr_array]
+    parts: list[Compact]
 
 
 def _refuse_without(source: Source) -> None:
@@ -171,8 +176,9 @@ def _scan(source: Source, fitted_cells: np.ndarray) -> _Scan:
         total = digest.merged(total, digest.mixed(counts, start))
         library.append(np.asarray(counts.sum(axis=1, dtype=np.int64)).ravel())
         mask = fitted_cells[start : start + counts.shape[0]]
-        parts.append(counts if mask.all() else counts[mask])
-        genes = totals.add(genes, parts[-1], start)
+        fitted = counts if mask.all() else counts[mask]
+        parts.append(Compact.of(fitted))
+        genes = totals.add(genes, fitted, start)
     if not findings.ok:
         checks.refuse(source, findings)
     library = np.concatenate(library)
@@ -186,34 +192,19 @@ def _scan(source: Source, fitted_cells: np.ndarray) -> _Scan:
     return _Scan(findings, total, library, genes, parts)
 
 
-def _stacked(parts: list[csr_array], genes: GeneMap) -> csr_array:
-    """The counts of the genes to fit, the pooled ones summed in the last column.
-
-    `parts` is emptied while it is copied, so that the counts are never in memory twice.
-    """
+def _stacked(parts: list[Compact], genes: GeneMap) -> Compact:
+    """The counts of the genes to fit, the pooled ones summed in the last column. `parts` is emptied."""
     if not genes.fitted.all():
         for i, part in enumerate(parts):
-            parts[i] = _picked(part, genes)
-    if len(parts) == 1:
-        return parts.pop()
-    nnz = sum(part.nnz for part in parts)
-    indptr = np.append(0, np.cumsum(np.concatenate([np.diff(part.indptr) for part in parts], dtype=np.int64)))
-    data = np.empty(nnz, np.int32)
-    indices = np.empty(nnz, checks.index_type(nnz))
-    at = 0
-    for part in _taken(parts):
-        data[at : at + part.nnz], indices[at : at + part.nnz] = part.data, part.indices
-        at += part.nnz
-    csr = csr_array((data, indices, indptr.astype(indices.dtype)), shape=(len(indptr) - 1, genes.n_columns))
-    csr.has_canonical_format = True
-    return csr
+            parts[i] = Compact.of(_picked(part.csr(), genes))
+    return compact.stacked(parts)
 
 
-def _taken(parts: list[csr_array]) -> Iterator[csr_array]:
-    """The parts in order, each forgotten once the next is asked for."""
-    parts.reverse()
-    while parts:
-        yield parts.pop()
+def _without_count(kept: Compact) -> np.ndarray:
+    """(genes,) whether a gene has no count."""
+    seen = np.zeros(kept.n_genes, bool)
+    seen[kept.gene] = True
+    return ~seen
 
 
 def _picked(counts: csr_array, genes: GeneMap) -> csr_array:
@@ -239,19 +230,17 @@ def _library_column(source: Source, name: str) -> np.ndarray:
     return values
 
 
-def _notices(scan: _Scan, csr: csr_array, genes: GeneMap, fitted_cells: np.ndarray) -> list[str]:
+def _notices(scan: _Scan, kept: Compact, genes: GeneMap, fitted_cells: np.ndarray) -> list[str]:
     cells_left, genes_left = int((~fitted_cells).sum()), int((genes.column < 0).sum())
     pooled = len(genes.column) - int(genes.fitted.sum()) - genes_left
-    empty_cells = int((np.diff(csr.indptr) == 0).sum())
-    seen = np.zeros(csr.shape[1], bool)
-    seen[csr.indices] = True
+    empty_cells = int((np.diff(kept.pointers) == 0).sum())
     said = (
         ("values within 1e-3 of an integer, rounded to it", scan.findings.rounded),
         ("cells not fitted (data.where)", cells_left),
         ("genes not fitted (data.genes, min_cells, min_counts)", genes_left),
         (f"genes pooled into {OTHER} (data.gene_coverage)", pooled),
         ("fitted cells without a count in the fitted genes, kept", empty_cells),
-        ("fitted genes without a count, kept", int((~seen).sum())),
+        ("fitted genes without a count, kept", int(_without_count(kept).sum())),
     )
     return [f"{text}: {n:,}" for text, n in said if n]
 

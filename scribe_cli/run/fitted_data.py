@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..core.axes import DATASET, GENE
+from ..data.compact import Compact, stacked
 from ..data.counts import CountData
 from ..errors import BadData, listed
 from ..io.stored import StoredFit
@@ -54,7 +55,8 @@ def read(
 
 def on_genes(counts: CountData, at: np.ndarray) -> CountData:
     """The counts of some of the genes, in this order."""
-    return replace(counts, csr=counts.csr[:, at], gene_names=counts.gene_names[at], gene_index=counts.gene_index[at])
+    kept = stacked([Compact.of(chunk[:, at].sorted_indices()) for _, chunk in counts.chunks()])
+    return replace(counts, kept=kept, gene_names=counts.gene_names[at], gene_index=counts.gene_index[at])
 
 
 def places(fitted: Sequence[str], names: Sequence[str], what: str, counts: CountData) -> np.ndarray:

@@ -118,16 +118,16 @@ def _totals(collected: Collected, problem: Problem, seed: int) -> Totals:
 
 def _with_components(found: Totals, collected: Collected, spec: ModelSpec, seed: int) -> Totals:
     """Cells are told apart by what they express, or where components share their means by their totals."""
-    mean = spec.role("mean")
+    mean, csr = spec.role("mean"), collected.counts.csr
     probabilities = components.responsibilities(
-        collected.counts.csr,
+        csr,
         collected.cells.sizes[COMPONENT],
         labels=collected.cells.arrays.get("annotation"),
         confidence=spec.annotation_confidence,
         by_composition=COMPONENT in mean.axes,
         seed=seed,
     )
-    by_component = probabilities @ collected.counts.csr if COMPONENT in mean.axes else None
+    by_component = probabilities @ csr if COMPONENT in mean.axes else None
     return replace(found, by_component=by_component, responsibilities=probabilities)
 
 
@@ -140,7 +140,7 @@ def _affordable(lane: Lane, counts: CountData, n_components: int) -> int | None:
 
 
 def _minibatch(counts: CountData, size: int) -> Minibatch:
-    return Minibatch(size, lambda rows: counts.csr[rows].toarray())
+    return Minibatch(size, lambda rows: counts.kept.some(rows).toarray())
 
 
 def _shared_rows(collected: Collected) -> Facts:

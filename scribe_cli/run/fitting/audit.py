@@ -16,6 +16,7 @@ from ...core.model.capture import COORDINATES
 from ...core.model.spec import ModelSpec
 from ...core.model.supports import SUPPORTS
 from ...core.numerics import lanes
+from ...data.compact import Compact
 from ...data.counts import CountData
 from . import assemble
 
@@ -51,7 +52,7 @@ def beyond(posterior: Posterior, counts: CountData, lane: str) -> float:
 def _of_cells(counts: CountData, cells: np.ndarray) -> CountData:
     return replace(
         counts,
-        csr=counts.csr[cells],
+        kept=Compact.of(counts.kept.some(cells)),
         cell_names=counts.cell_names[cells],
         library=counts.library[cells],
         library_all=counts.library_all[cells],
