@@ -16,7 +16,7 @@ from scribe_cli.core.model import program
 from scribe_cli.core.model.capture import COORDINATES
 from scribe_cli.core.model.resolve import resolve
 from scribe_cli.core.numerics import choose, kernels, lanes, mixture
-from scribe_cli.core.numerics.counts import WIDTHS
+from scribe_cli.core.numerics.counts import LARGEST
 from scribe_cli.errors import BadRecipe
 from scribe_cli.run.fitting import assemble
 from scribe_cli.run.recipe import config
@@ -51,7 +51,7 @@ def differences(name, lane, thetas):
 
 def test_the_data_hold_the_cases_that_lanes_treat_apart():
     largest = zoo.COUNTS.max(0)
-    assert (largest == 0).any() and (largest == 1).any() and (largest > WIDTHS[-1]).any()
+    assert (largest == 0).any() and (largest == 1).any() and (largest > LARGEST).any()
     assert (zoo.COUNTS.sum(1) == 0).any() and len(np.unique(zoo.COUNTS.sum(1))) < zoo.N_CELLS
 
 

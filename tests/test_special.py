@@ -12,6 +12,7 @@ import pytest
 from scipy.special import gammaln
 
 from scribe_cli.core.numerics import counts, special
+from scribe_cli.core.padding import ladder
 from tests import zoo
 
 mp.mp.dps = 60
@@ -101,17 +102,18 @@ TAILS = counts.pack_tails(*zoo.histogram(zoo.COUNTS), *zoo.COUNTS.shape)
 
 
 def test_tails_are_numbers_of_cells_above():
-    """N_gj = #{c: u_gc > j}, each gene in the narrowest bucket that holds its maximum; totals beside them."""
-    order, start = TAILS["order"], len(TAILS["silent"])
-    np.testing.assert_array_equal(order[TAILS["inverse"]], np.arange(zoo.N_GENES))
-    assert (zoo.COUNTS[:, order[:start]] == 0).all()
-    for block in TAILS["buckets"]:
-        for row in block:
-            u = zoo.COUNTS[:, order[start]]
-            np.testing.assert_array_equal(row, (u[:, None] > np.arange(len(row))).sum(0))
-            assert len(row) / 2 < u.max() <= len(row)
-            start += 1
-    assert len(TAILS["large"][0]) == zoo.N_GENES - start == (zoo.COUNTS.max(0) > counts.WIDTHS[-1]).sum()
+    """N_gj = #{c: u_gc > j} for j >= 1 of each gene but those with large counts, whose distinct ones are kept; totals beside."""
+    factors, large = TAILS["factors"], TAILS["large"]
+    heavy = zoo.COUNTS.max(0) > counts.LARGEST
+    assert heavy.any() and not heavy.all()
+    for g, u in enumerate(zoo.COUNTS.T):
+        mine, distinct = ({k: part[k][(part["row"] == g) & (part["n"] > 0)] for k in ("value", "n")} for part in (factors, large))
+        j = np.arange(1, 1 if heavy[g] else max(u.max(), 1))
+        np.testing.assert_array_equal(mine["value"], j)
+        np.testing.assert_array_equal(mine["n"], (u[:, None] > j).sum(0))
+        value, n = np.unique(u[u > 0] if heavy[g] else [], return_counts=True)
+        np.testing.assert_array_equal(distinct["value"], value)
+        np.testing.assert_array_equal(distinct["n"], n)
     np.testing.assert_array_equal(TAILS["total"], zoo.COUNTS.sum(0)[None])
     np.testing.assert_array_equal(TAILS["nonzero"], (zoo.COUNTS > 0).sum(0)[None])
     np.testing.assert_allclose(TAILS["log_factorial"], gammaln(zoo.COUNTS + 1.0).sum(), rtol=1e-14)
@@ -135,11 +137,36 @@ def test_tails_of_a_matrix_without_large_or_silent_genes():
     np.testing.assert_allclose(value, np.log(0.5) + np.log(2 * 3) + np.log(2 * 3 * 4), rtol=1e-14)
 
 
+@pytest.mark.parametrize("n_filled", [zoo.N_GENES, zoo.N_GENES + 3])
+def test_factors_are_filled_up_to_a_size_that_data_share(n_filled):
+    """What fills up is of the last row, counts 0 times and is 0 in value and slope."""
+    tails = counts.pack_tails(*zoo.histogram(zoo.COUNTS), *zoo.COUNTS.shape, n_filled=n_filled)
+    for part in (tails["factors"], tails["large"]):
+        size = len(part["row"])
+        assert size == ladder(size) and (part["row"][part["n"] == 0] == n_filled - 1).all()
+        assert part["members"][2][-1] == size
+    log_a = jnp.linspace(-4, 3, zoo.N_GENES)
+    more = jnp.append(log_a, jnp.full(n_filled - zoo.N_GENES, 0.3))
+    value, slope = jax.value_and_grad(lambda a: counts.log_rising_total(tails, a))(more)
+    expected, of_genes = jax.value_and_grad(lambda a: counts.log_rising_total(TAILS, a))(log_a)
+    np.testing.assert_allclose(value, expected, rtol=1e-14)
+    np.testing.assert_allclose(slope[: zoo.N_GENES], of_genes, rtol=1e-13)
+    assert not slope[zoo.N_GENES :].any()
+    np.testing.assert_array_equal(tails["present"], [[1] * zoo.N_GENES + [0] * (n_filled - zoo.N_GENES)])
+
+
+def test_sizes_are_a_quarter_of_an_octave_apart():
+    found = [ladder(n) for n in range(4000)]
+    assert all(n <= size < 1.25 * n + 1 for n, size in enumerate(found))
+    assert found[:12] == [0, 1, 2, 3, 4, 5, 6, 7, 8, 10, 10, 12]
+    assert {size / 2 ** int(np.log2(size)) for size in found[1:]} == {1.0, 1.25, 1.5, 1.75}
+
+
 def by_dataset(dataset):
-    """(gene, count, number of cells, dataset) of zoo's counts, sorted by gene."""
+    """(gene, count, number of cells, dataset) of zoo's counts, sorted by dataset, gene and count."""
     parts = [(*zoo.histogram(zoo.COUNTS[dataset == d]), d) for d in np.unique(dataset)]
     rows = np.concatenate([np.stack([g, u, n, np.full_like(g, d)]) for g, u, n, d in parts], axis=1)
-    return rows[:, np.lexsort(rows[[1, 3, 0]])]
+    return rows[:, np.lexsort(rows[[1, 0, 3]])]
 
 
 def test_tails_and_pairs_of_datasets_are_those_of_their_cells():

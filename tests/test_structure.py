@@ -20,6 +20,7 @@ CORE = (
     "errors",
     "core.registry",
     "core.axes",
+    "core.padding",
     "core.facts",
     "core.numerics",
     "core.model",

@@ -8,10 +8,12 @@ from dataclasses import dataclass, replace
 import jax
 import numpy as np
 
+from ..axes import CELL, GENE
 from ..facts import Facts
 from ..model import program
 from ..model.spec import ModelSpec
 from ..numerics import mixture
+from ..padding import filled_cells_and_genes
 
 
 @dataclass(frozen=True)
@@ -104,12 +106,15 @@ class Points:
 
 def points_of(spec: ModelSpec, facts: Facts, draws: Mapping[str, np.ndarray]) -> Points:
     """Natural coordinates of draws, {parameter: (draws, rank-3 theta)}; facts: of all cells, a row each."""
-    n = jax.jit(jax.vmap(lambda thetas: program.natural(spec, program.from_thetas(spec, thetas))))(draws)
+    sizes = facts.filled().sizes
+    filled = {p.name: filled_cells_and_genes(draws[p.name], p.axes, sizes, 1) for p in spec.params}
+    n = jax.jit(jax.vmap(lambda thetas: program.natural(spec, program.from_thetas(spec, thetas))))(filled)
+    of_genes = lambda v: np.asarray(v)[..., : facts.sizes[GENE]]  # noqa: E731
     points = Points(
-        core={name: np.asarray(v) for name, v in n.core.items()},
-        logit_gate=_if_any(n.logit_gate, np.asarray),
+        core={name: of_genes(v) for name, v in n.core.items()},
+        logit_gate=_if_any(n.logit_gate, of_genes),
         log_weights=_if_any(n.log_weights, lambda v: np.asarray(v)[..., 0]),
-        log_nu=_if_any(n.log_nu, lambda v: np.asarray(v)[:, 0, :, 0]),
+        log_nu=_if_any(n.log_nu, lambda v: np.asarray(v)[:, 0, : facts.sizes[CELL], 0]),
         kind_of_cell=_if_any(facts.arrays.get("dataset_of_cell"), np.asarray),
     )
     label = facts.arrays.get("annotation")

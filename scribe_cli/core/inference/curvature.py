@@ -71,7 +71,7 @@ def guide_log_sd(problem: Problem, diagonal) -> dict:
     """log sd of each element of a mean-field guide: rows that stand for several cells carry one cell's curvature."""
 
     def one(name, h):
-        per_cell = h / jnp.maximum(problem.row_weight(name), 1e-12)
+        per_cell = h / jnp.maximum(problem.weight_of(name), 1e-12)
         return -0.5 * jnp.log(jnp.maximum(per_cell, FLATTEST_OF_GUIDE))
 
     return {name: one(name, h) for name, h in diagonal.items()}

@@ -9,11 +9,12 @@ from typing import Any
 import jax
 import numpy as np
 
-from ..axes import SLOT, Axes
+from ..axes import SLOT, Axes, shape3
 from ..facts import Facts
 from ..model import derive, program
 from ..model.spec import ModelSpec
 from ..model.supports import SUPPORTS
+from ..padding import cut, filled_cells_and_genes
 
 ENTRIES = 2**24  # values of sites that are lifted at a time
 
@@ -118,9 +119,14 @@ def lifted(spec: ModelSpec, facts: Facts, sites: Mapping, lead: int, centred: bo
     sizes = next(iter(sites.values())).shape[:lead]
     flat = {name: np.asarray(v).reshape(-1, *v.shape[lead:]) for name, v in sites.items()}
     at = jax.jit(jax.vmap(lambda sites, facts: program.thetas(spec, facts, sites, centred), (0, None)))
-    n, block = len(next(iter(flat.values()))), _block(flat)
-    parts = [at({k: v[a : a + block] for k, v in flat.items()}, facts) for a in range(0, n, block)]
-    thetas = {p.name: np.concatenate([np.asarray(part[p.name]) for part in parts]) for p in spec.params}
+    n, block, axes, filled = len(next(iter(flat.values()))), _block(flat), program.sites(spec, facts), facts.filled()
+    parts = {p.name: [] for p in spec.params}
+    for a in range(0, n, block):
+        some = {k: filled_cells_and_genes(v[a : a + block], axes[k].axes, filled.sizes, 1) for k, v in flat.items()}
+        found = at(some, filled)
+        for p in spec.params:
+            parts[p.name].append(cut(found[p.name], shape3(p.axes, facts.sizes)[1:]))
+    thetas = {name: np.concatenate(of_name) for name, of_name in parts.items()}
     pieces = {name: np.asarray(v) for name, v in sites.items() if derive.is_piece(name)}
     return {name: v.reshape(*sizes, *v.shape[1:]) for name, v in thetas.items()}, pieces
 

@@ -11,12 +11,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ..axes import CELL
+from ..axes import CELL, GENE
 from ..facts import Facts
 from ..model import program
 from ..model.spec import ModelSpec
 from ..numerics import mixture
 from ..numerics.lanes import Lane
+from ..padding import filled_cells_and_genes
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,8 @@ class Problem:
     complete_joint: the same with the components of cells held at their probabilities, for curvatures.
 
     facts, stats: of the rows that inference runs on; cells: the facts of all cells, one row each;
-    row_of_cell: (cells,) the row each cell shares, or None where every cell is its own row.
+    row_of_cell: (cells,) the row each cell shares, or None where every cell is its own row; where rows are shared, rows and
+    genes are filled up with some that count for nothing (Facts.filled).
     centred: whether the z of hierarchies stand for the values around their locations (program.Context);
     minibatch: where the whole is never evaluated at once, then `stats` is empty.
     """
@@ -59,15 +61,22 @@ class Problem:
     def has_cells(self, site: str) -> bool:
         return CELL in self.sites[site].axes
 
-    def row_weight(self, site: str):
-        """The weight of each element of a site: multiplicities, rank 3, for cell sites, else 1."""
-        return self.facts.weight3() if self.has_cells(site) else 1.0
+    def weight_of(self, site: str):
+        """What each element of a site counts for, to multiply it: multiplicities of cells, 0 for padding."""
+        return self.facts.weight_of(self.sites[site].axes)
+
+    def filled(self, values: dict) -> dict:
+        """Site arrays of the rows and genes there are, as long as those of the problem."""
+        fill = lambda name, v: filled_cells_and_genes(v, self.sites[name].axes, self.facts.sizes)  # noqa: E731
+        return {name: jnp.asarray(fill(name, v)) for name, v in values.items()}
 
     def by_cell(self, values: dict) -> dict:
-        """Site arrays on rows, spread to one row per cell."""
+        """Site arrays on rows, spread to one row per cell; padding left out."""
         if self.row_of_cell is None:
             return dict(values)
-        return {n: (v[:, self.row_of_cell] if self.has_cells(n) else v) for n, v in values.items()}
+        n_genes = self.cells.sizes[GENE]
+        spread = {n: (v[:, self.row_of_cell] if self.has_cells(n) else v) for n, v in values.items()}
+        return {n: (v[:, :, :n_genes] if GENE in self.sites[n].axes else v) for n, v in spread.items()}
 
 
 def purpose_key(seed: int, purpose: str):

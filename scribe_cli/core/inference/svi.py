@@ -17,7 +17,8 @@ import numpy as np
 import optax
 
 from ...errors import NumericalError
-from ..model import derive, program
+from ..model import derive
+from ..padding import cut, on_ladder
 from . import batches, curvature, guides, mode, whitening
 from .plan import Plan
 from .posterior import Posterior, lifted
@@ -129,14 +130,16 @@ def _point(problem: Problem, loc: dict, found: mode.Mode | None, draws: dict) ->
     if problem.spec.hierarchical:
         return {"point": {name: v.mean(0) for name, v in draws.items()}, "map_kind": "lifted_mean"}
     sites = problem.by_cell(found.thetas) if found else loc
-    point = jax.jit(lambda sites, facts: program.thetas(problem.spec, facts, sites, problem.centred))(dict(sites), problem.cells)
-    return {"point": _host(point), "map_kind": "joint_mode" if found else "guide_location"}
+    point, _ = lifted(problem.spec, problem.cells, {n: np.asarray(v)[None] for n, v in sites.items()}, 1, problem.centred)
+    return {"point": {name: v[0] for name, v in point.items()}, "map_kind": "joint_mode" if found else "guide_location"}
 
 
 def draw(guide: Mapping, seed: int, numbers: np.ndarray) -> dict:
     """{site: (numbers, ...)} draws from a guide {family, params}: a seed and a number are one draw, always."""
-    family = guides.load(guide["family"])
-    return _host(jax.jit(family.sample)(guide["params"], purpose_key(seed, "draw"), numbers))
+    family, shapes = guides.load(guide["family"]), {site: np.shape(v) for site, v in guide["params"]["loc"].items()}
+    params = {group: {site: on_ladder(v) for site, v in values.items()} for group, values in guide["params"].items()}
+    drawn = jax.jit(family.sample)(params, purpose_key(seed, "draw"), numbers)
+    return {site: cut(v, shapes[site]) for site, v in drawn.items()}
 
 
 def _host(values: dict) -> dict:
@@ -181,11 +184,10 @@ def _take(problem: Problem, values: dict, index) -> dict:
 
 def _negative_elbo(problem: Problem, guide: guides.Guide, params, eps, facts, stats):
     """Minus the ELBO from the antithetic pair (eps, -eps)."""
-    weights = {n: facts.weight3() if problem.has_cells(n) else jnp.ones((1,) * v.ndim) for n, v in params["loc"].items()}
+    weights = {n: jnp.broadcast_to(facts.weight_of(problem.sites[n].axes), v.shape) for n, v in params["loc"].items()}
     pair = {n: jnp.stack([e, -e]) for n, e in eps.items()}
     # one after the other: products of sparse matrices take no batches
     density = jax.lax.map(lambda e: problem.log_joint(guide.points(params, e), facts, stats), pair)
-    weights = {n: jnp.broadcast_to(w, params["loc"][n].shape) for n, w in weights.items()}
     return -(density.mean() + guide.entropy(params, weights))
 
 

@@ -11,7 +11,7 @@ import numpyro
 from numpyro import handlers
 from numpyro.infer.util import log_density
 
-from ..axes import CELL, DATASET, SLOT, Axes, in_order, shape3, union
+from ..axes import CELL, DATASET, GENE, SLOT, Axes, in_order, shape3, union
 from ..facts import Facts
 from ..numerics import kernels, mixture
 from ..numerics.natural import Natural
@@ -40,10 +40,10 @@ class Context:
         return self._families[prior.family].draw(self, name, prior, axes, site)
 
     def site(self, name: str, law, axes: Axes):
-        """Sample `law(shape)` under the plates of `axes`; cells carry the facts' weight."""
+        """Sample `law(shape)` under the plates of `axes`; cells and genes carry the facts' weight."""
         with contextlib.ExitStack() as stack:
-            if CELL in axes:
-                stack.enter_context(handlers.scale(scale=self.facts.weight3()))
+            if CELL in axes or (GENE in axes and self.facts.present is not None):
+                stack.enter_context(handlers.scale(scale=self.facts.weight_of(axes)))
             for axis in axes:
                 stack.enter_context(self._plates[axis])
             return numpyro.sample(name, law(shape3(axes, self.facts.sizes)))

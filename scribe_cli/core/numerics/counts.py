@@ -1,7 +1,7 @@
-"""Counts packed for the lanes: tails of each gene in buckets of equal width, without gathers or scatters.
+"""Counts packed for the lanes, without scatters: tails of each gene, and its distinct counts.
 
-sum over cells of log (a)_u = sum_j N_j log(a + j), N_j the number of cells with u > j (ENGINE.md 1). Genes are
-ordered by their maximum count and cut into buckets, so that each bucket is one dense block.
+sum over cells of log (a)_u = sum_j N_j log(a + j), N_j the number of cells with u > j (ENGINE.md 1). The factors of all genes
+are one list, whose length alone depends on the data, so that few shapes do.
 """
 
 from __future__ import annotations
@@ -9,56 +9,46 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.experimental.sparse import BCSR
 from scipy.sparse import csr_array
 from scipy.special import gammaln
 
+from ..padding import filled, ladder
 from .special import log_rising
 
-WIDTHS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096)
+LARGEST = 4096  # count of a row up to which its factors are taken one by one
 
 
-def pack_tails(gene, count, n, n_cells, n_genes: int, dataset=None) -> dict:
+def pack_tails(gene, count, n, n_cells, n_genes: int, dataset=None, n_filled: int | None = None) -> dict:
     """Device arrays from a histogram of the non-zero counts (gene, count >= 1, number of cells; sorted).
 
     n_cells: of all, or of each of D datasets, `dataset` then being the code of each entry; without datasets D is 1 below.
-    order, inverse: (D * genes,) the rows by maximum count, and back; buckets: (rows of the bucket, width) tail counts;
-    large: distinct counts and their numbers, (rows, distinct), for rows whose maximum is above the widest bucket;
+    n_filled: genes to be filled up to, which are `genes` below. A row is a gene in a dataset.
+    factors: the (row, j, number of cells with a count above j) for j >= 1; large: the (row, count, number of cells) of the
+    rows whose maximum is above LARGEST; both as `_by_rows` has them.
     total: (D, genes) sums of counts; nonzero: (D, genes) numbers of non-zero counts; log_factorial: sum of log u!;
-    n_cells: (D, 1).
+    n_cells: (D, 1); present: (1, genes) 1, 0 where filled up.
     """
-    row, count, n, of_rows = _by_row(gene, count, n, n_cells, n_genes, dataset)
+    row, count, n, of_rows = _of_rows(gene, count, n, n_cells, n_genes, dataset, n_filled)
     n_rows = of_rows["nonzero"].size
     largest = np.zeros(n_rows, np.int64)
     np.maximum.at(largest, row, count)
-    bucket = np.searchsorted(WIDTHS, largest)
-    order = np.lexsort((np.arange(n_rows), np.where(largest == 0, -1, bucket)))
-    inverse = np.argsort(order)
-    position = np.full(n_rows, -1)
-    buckets = []
-    for b in range(len(WIDTHS)):
-        members = order[(bucket[order] == b) & (largest[order] > 0)]
-        position[members] = np.arange(len(members))
-        rows = (bucket[row] == b) & (largest[row] > 0)
-        buckets.append(_tails(position[row[rows]], count[rows], n[rows], len(members), WIDTHS[b]))
-    heavy = bucket[row] == len(WIDTHS)
+    heavy = largest[row] > LARGEST
     return of_rows | {
-        "order": order,
-        "inverse": inverse,
-        "silent": np.zeros(int((largest == 0).sum())),
-        "buckets": tuple(buckets),
-        "large": _distinct(row[heavy], count[heavy], n[heavy]),
-        "total": np.bincount(row, n * count, n_rows).reshape(-1, n_genes),
+        "factors": _by_rows(*_tails(row[~heavy], count[~heavy], n[~heavy], n_rows), n_rows),
+        "large": _by_rows(row[heavy], count[heavy].astype(float), n[heavy], n_rows),
+        "total": np.bincount(row, n * count, n_rows).reshape(of_rows["nonzero"].shape),
         "log_factorial": float((n * gammaln(count + 1.0)).sum()),
     }
 
 
-def pack_pairs(gene, count, n, n_cells, n_genes: int, dataset=None) -> dict:
+def pack_pairs(gene, count, n, n_cells, n_genes: int, dataset=None, n_filled: int | None = None) -> dict:
     """Device arrays of the distinct counts, from what `pack_tails` takes: row (of D * genes), count, n: (pairs,);
 
-    members: which pairs are of each row, (data, indices, pointers) of compressed rows; nonzero (D, genes) and n_cells (D, 1)
-    as there.
+    members: which pairs are of each row, (data, indices, pointers) of compressed rows; nonzero, n_cells and present as
+    there.
     """
-    row, count, n, of_rows = _by_row(gene, count, n, n_cells, n_genes, dataset)
+    row, count, n, of_rows = _of_rows(gene, count, n, n_cells, n_genes, dataset, n_filled)
     first = np.searchsorted(row, np.arange(of_rows["nonzero"].size + 1))
     members = (np.ones(len(row)), np.arange(len(row), dtype=np.int32), first.astype(np.int32))
     return of_rows | {"row": row, "count": count.astype(float), "n": n, "members": members}
@@ -81,60 +71,69 @@ def _parts(matrix) -> tuple:
     return matrix.data, matrix.indices.astype(np.int32), matrix.indptr.astype(np.int32)
 
 
-def _by_row(gene, count, n, n_cells, n_genes, dataset):
-    """(row, count, n) of each entry, a row being a gene in a dataset; and {nonzero, n_cells} of the rows."""
-    cells = np.reshape(np.asarray(n_cells, float), (-1, 1))
-    row = np.asarray(gene, np.int64) + (0 if dataset is None else n_genes * np.asarray(dataset, np.int64))
+def _of_rows(gene, count, n, n_cells, n_genes, dataset, n_filled):
+    """(row, count, n) of each entry, a row being a gene in a dataset; and {nonzero, n_cells, present} of the rows."""
+    cells, n_filled = np.reshape(np.asarray(n_cells, float), (-1, 1)), n_filled or n_genes
+    row = np.asarray(gene, np.int64) + (0 if dataset is None else n_filled * np.asarray(dataset, np.int64))
     count, n = np.asarray(count, np.int64), np.asarray(n, float)
-    nonzero = np.bincount(row, n, len(cells) * n_genes).reshape(-1, n_genes)
-    return row, count, n, {"nonzero": nonzero, "n_cells": cells}
+    nonzero = np.bincount(row, n, len(cells) * n_filled).reshape(-1, n_filled)
+    present = (np.arange(n_filled) < n_genes).astype(float)[None]
+    return row, count, n, {"nonzero": nonzero, "n_cells": cells, "present": present}
 
 
-def _tails(position, count, n, genes, width):
-    """(genes, width): the number of cells with u > j."""
-    exact = np.zeros((genes, width + 1))
-    np.add.at(exact, (position, count), n)
-    return exact[:, ::-1].cumsum(1)[:, ::-1][:, 1:].copy()
+def _tails(row, count, n, n_rows):
+    """(row, j, number of cells with a count above j) for j = 1, 2, ... below each row's maximum."""
+    last = np.zeros(n_rows, np.int64)
+    np.maximum.at(last, row, count)
+    first = np.cumsum(last) - last  # where a row's counts 1..last begin
+    exact = np.zeros(last.sum())
+    exact[first[row] + count - 1] = n
+    above = exact[::-1].cumsum()[::-1]  # over this row and all after it
+    after = np.append(above, 0.0)[first + last]
+    row = np.repeat(np.arange(n_rows), last)
+    j = np.arange(len(row)) - first[row]
+    return row[j > 0], j[j > 0].astype(float), (above - after[row])[j > 0]
 
 
-def _distinct(gene, count, n):
-    """Distinct counts and their numbers in rows of one gene each, padded with count 1 and number 0."""
-    genes, row, size = np.unique(gene, return_inverse=True, return_counts=True)
-    width = int(size.max()) if len(size) else 0
-    column = np.arange(len(gene)) - np.repeat(np.cumsum(size) - size, size)
-    counts, numbers = np.ones((len(genes), width)), np.zeros((len(genes), width))
-    counts[row, column], numbers[row, column] = count, n
-    return counts, numbers
+def _by_rows(row, value, n, n_rows: int) -> dict:
+    """row, value, n: (entries,), in the order of rows, filled up with some of the last row that count 0 times; members: which
+
+    entries are of each row, (data, indices, pointers) of compressed rows.
+    """
+    size = ladder(len(row))
+    row, value, n = (filled(v, size, value=fill) for v, fill in ((row, n_rows - 1), (value, 1.0), (n, 0.0)))
+    first = np.searchsorted(row, np.arange(n_rows + 1))
+    members = (np.ones(size), np.arange(size, dtype=np.int32), first.astype(np.int32))
+    return {"row": row.astype(np.int32), "value": value, "n": n, "members": members}
+
+
+def product(rows, matrix):
+    """rows: (data, indices, pointers) of compressed rows; matrix: (columns, n)."""
+    return BCSR(rows, shape=(len(rows[2]) - 1, matrix.shape[0])) @ matrix
 
 
 @jax.custom_vjp
-def permute(x, order, inverse):
-    """x[..., order]; its transpose is the gather by `inverse`, where the automatic one is a scatter."""
-    return x[..., order]
+def spread(value, row, members):
+    """value[row], (entries, n); members: which entries belong to each row, for the way back."""
+    return value[row]
 
 
-permute.defvjp(
-    lambda x, order, inverse: (x[..., order], inverse),
-    lambda inverse, g: (g[..., inverse], None, None),
+spread.defvjp(
+    lambda value, row, members: (value[row], members),
+    lambda members, slope: (product(members, slope), None, None),
 )
 
 
 def log_rising_total(tails, log_a):
     """sum over rows and cells of log (a)_u, for log_a (datasets or 1, genes or 1)."""
-    log_a = jnp.broadcast_to(log_a, tails["total"].shape).reshape(-1)
-    log_a = permute(log_a, tails["order"], tails["inverse"])
-    start = tails["silent"].shape[0]
-    total = jnp.zeros(())
-    for block in tails["buckets"]:
-        genes, width = block.shape
-        if genes:
-            part = log_a[start : start + genes, None]
-            # the first factor is log a itself: exp(log_a) may underflow where genes are rare
-            total += (block[:, :1] * part).sum()
-            if width > 1:
-                total += (block[:, 1:] * jnp.log(jnp.exp(part) + jnp.arange(1.0, width)[None])).sum()
-        start += genes
-    counts, numbers = tails["large"]
-    if counts.shape[0]:
-        total += (numbers * log_rising(log_a[start:, None], counts)).sum()
+    log_a = jnp.broadcast_to(log_a, tails["total"].shape)
+    # the first factor is log a itself: exp(log_a) may underflow where genes are rare
+    total = (tails["nonzero"] * log_a).sum()
+    factors, large = tails["factors"], tails["large"]
+    if factors["row"].shape[0]:
+        a = spread(jnp.exp(log_a).reshape(-1, 1), factors["row"], factors["members"])[:, 0]
+        total += (factors["n"] * jnp.log(a + factors["value"])).sum()
+    if large["row"].shape[0]:
+        of_large = spread(log_a.reshape(-1, 1), large["row"], large["members"])[:, 0]
+        total += (large["n"] * (log_rising(of_large, large["value"]) - of_large)).sum()
     return total

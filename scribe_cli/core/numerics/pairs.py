@@ -71,8 +71,7 @@ def tables(kernel, natural, pairs, log_nu=None):
         gated = gate.log_zero(zero, logit)
         table = table + at_pairs(gate.log_nonzero(logit) + zero - gated, pairs)
         zero = gated
-    genes = pairs["nonzero"].shape[1]
-    return table, jnp.broadcast_to(zero, (*zero.shape[:2], genes, zero.shape[3])).sum(2)
+    return table, (zero * pairs["present"][None, :, :, None]).sum(2)
 
 
 def _by_factorials(count, slope, factorials):

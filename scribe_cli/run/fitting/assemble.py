@@ -18,6 +18,7 @@ from ...core.model.spec import ModelSpec
 from ...core.numerics import chebyshev, choose, lanes
 from ...core.numerics.counts import pack_cell_pairs, pack_pairs, pack_tails
 from ...core.numerics.lanes import Lane, smooth
+from ...core.padding import filled, ladder
 from ...data import statistics
 from ...data.counts import CountData
 from ...data.facts import facts_of
@@ -71,13 +72,13 @@ def problem(collected: Collected, spec: ModelSpec, engine: str, batch_size: int 
         return Problem(spec, lane, collected.cells, {}, _device(collected.cells), None, _minibatch(counts, size), centred)
     rows, row_of_cell = _device(collected.cells), None
     if share_rows and lane.shares_rows:
-        rows, row_of_cell = _shared_rows(collected), collected.kinds.row_of_cell
+        rows, row_of_cell = _device(_shared_rows(collected).filled()), collected.kinds.row_of_cell
     of_rows = stats(lane, spec, collected, row_of_cell is not None)
     return Problem(spec, lane, rows, of_rows, _device(collected.cells), row_of_cell, centred=centred)
 
 
 def stats(lane: Lane, spec: ModelSpec, collected: Collected, shared: bool) -> dict:
-    """What `lane` reads, on the device; `shared`: of one row for each kind of cell."""
+    """What `lane` reads, on the device; `shared`: of one row for each kind of cell, rows and genes filled up."""
     return _device({name: STATISTICS[name](collected, spec, shared) for name in lane.statistics(spec)})
 
 
@@ -98,7 +99,8 @@ def start(collected: Collected, problem: Problem, seed: int = 0, on_step: Callab
 def moments(collected: Collected, problem: Problem, totals: Totals | None = None) -> dict:
     """{site: value} from the data's moments alone."""
     totals = totals or _totals(collected, problem, 0)
-    return _device(initial.moments(problem.spec, problem.facts, totals, problem.centred))
+    facts = problem.facts if problem.row_of_cell is None else _shared_rows(collected)
+    return problem.filled(initial.moments(problem.spec, facts, totals, problem.centred))
 
 
 def _totals(collected: Collected, problem: Problem, seed: int) -> Totals:
@@ -147,15 +149,15 @@ def _shared_rows(collected: Collected) -> Facts:
     kinds, cells = collected.kinds, collected.cells
     first = np.zeros(len(kinds.multiplicity), np.int64)
     first[kinds.row_of_cell[::-1]] = np.arange(len(kinds.row_of_cell))[::-1]
-    return _device(cells.rows(first, kinds.multiplicity.astype(float)))
+    return cells.rows(first, kinds.multiplicity.astype(float))
 
 
 def _tails(collected: Collected, spec: ModelSpec, shared: bool) -> dict:
-    return pack_tails(*_packed(collected))
+    return pack_tails(*_packed(collected, shared))
 
 
 def _pairs(collected: Collected, spec: ModelSpec, shared: bool) -> dict:
-    return pack_pairs(*_packed(collected))
+    return pack_pairs(*_packed(collected, shared))
 
 
 def _cell_pairs(collected: Collected, spec: ModelSpec, shared: bool) -> dict:
@@ -164,13 +166,15 @@ def _cell_pairs(collected: Collected, spec: ModelSpec, shared: bool) -> dict:
     return pack_cell_pairs(counts.csr, first, _pairs(collected, spec, shared))
 
 
-def _packed(collected: Collected) -> tuple:
-    h = collected.histogram
-    return h.gene, h.count, h.n, collected.n_cells, collected.counts.n_genes, h.dataset
+def _packed(collected: Collected, shared: bool) -> tuple:
+    """What `pack_tails` takes."""
+    h, n_genes = collected.histogram, collected.counts.n_genes
+    return h.gene, h.count, h.n, collected.n_cells, n_genes, h.dataset, ladder(n_genes) if shared else n_genes
 
 
 def _row_total(collected: Collected, spec: ModelSpec, shared: bool) -> np.ndarray:
-    return (collected.kinds.total if shared else collected.counts.total).astype(float)
+    total = (collected.kinds.total if shared else collected.counts.total).astype(float)
+    return filled(total, ladder(len(total)), value=0.0) if shared else total
 
 
 def _counts(collected: Collected, spec: ModelSpec, shared: bool) -> np.ndarray:

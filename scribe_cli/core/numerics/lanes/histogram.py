@@ -33,7 +33,7 @@ def _by_tails(natural, zero, rising, tails):
     nonzero = zero if natural.logit_gate is None else zero + gate.log_nonzero(natural.logit_gate)
     total += (tails["nonzero"][None] * nonzero).sum()
     of_zeros = zero if natural.logit_gate is None else gate.log_zero(zero, natural.logit_gate)
-    return total + ((tails["n_cells"] - tails["nonzero"])[None] * of_zeros).sum()
+    return total + ((tails["n_cells"] * tails["present"] - tails["nonzero"])[None] * of_zeros).sum()
 
 
 def _by_distinct_counts(kernel, natural, pairs):

@@ -23,7 +23,7 @@ def legal(spec) -> bool:
 def terms(kernel, natural, facts, stats, mix=mixture.marginal):
     log_r = natural.core["log_r"]
     logit = (facts.to_cells(natural.core["logit_p"]) + natural.log_nu)[0, :, 0]
-    total_r = facts.to_cells(jnp.exp(log_r).sum(-1, keepdims=True))[0, :, 0]
+    total_r = facts.to_cells(facts.sum_of_genes(jnp.exp(log_r)))[0, :, 0]
     weight = jnp.broadcast_to(facts.weight, logit.shape)
     tails = stats["tails"]
     return {

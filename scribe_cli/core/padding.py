@@ -1,0 +1,49 @@
+"""Sizes and arrays filled up, so that data of similar size have the same shapes and with them the same compiled programs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import numpy as np
+
+from .axes import CELL, GENE, SLOT, Axes
+
+STEPS = 4  # sizes between two powers of two
+
+
+def ladder(n: int) -> int:
+    """The least of {1, 1.25, 1.5, 1.75} x 2^k that is a whole number and at least n; 0 for 0."""
+    if n <= STEPS:
+        return n
+    step = 2 ** ((n - 1).bit_length() - 1) // STEPS
+    return math.ceil(n / step) * step if step else n
+
+
+def filled(values, n: int, axis: int = -1, value=None) -> np.ndarray:
+    """`values` (NumPy) with `n` along an axis: what is added is `value`, or a copy of the last."""
+    values = np.asarray(values)
+    missing = n - values.shape[axis]
+    if missing == 0:
+        return values
+    width = [(0, missing if i == axis % values.ndim else 0) for i in range(values.ndim)]
+    return np.pad(values, width, mode="edge") if value is None else np.pad(values, width, constant_values=value)
+
+
+def filled_cells_and_genes(values, axes: Axes, sizes: Mapping[str, int], lead: int = 0) -> np.ndarray:
+    """A rank-3 value (behind `lead` axes, before others) with these axes, as long along cells and genes as `sizes` are."""
+    for axis in {CELL, GENE} & set(axes):
+        values = filled(values, sizes[axis], lead + 3 + SLOT[axis])
+    return np.asarray(values)
+
+
+def on_ladder(values) -> np.ndarray:
+    """An array with every axis filled up by zeros."""
+    for axis, n in enumerate(np.shape(values)):
+        values = filled(values, ladder(n), axis, 0.0)
+    return np.asarray(values)
+
+
+def cut(values, shape) -> np.ndarray:
+    """The first `shape` of the last axes of an array."""
+    return np.asarray(values)[(..., *(slice(n) for n in shape))]

@@ -1,0 +1,78 @@
+"""Rows and genes that fill a problem up count for nothing, whatever the model."""
+
+from __future__ import annotations
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pandas as pd
+import pytest
+import scipy.sparse
+
+from scribe_cli.core.inference import curvature
+from scribe_cli.core.padding import ladder
+from scribe_cli.data.counts import CountData
+from scribe_cli.data import labels
+from scribe_cli.run.fitting import assemble
+from scribe_cli.run.recipe import config
+from tests import fits
+
+N_CELLS, N_GENES = 33, 13
+HUMAN = {"parameterization": "mean_odds", "unconstrained": True, "priors": {"organism": "human"}}
+RECIPES = {
+    "histogram": {"model": "nbdm", "parameterization": "mean_odds"},
+    "gated": {"model": "zinb", "parameterization": "canonical"},
+    "bnb": {"model": "nbdm", "parameterization": "mean_odds", "unconstrained": True, "overdispersion": "bnb"},
+    "twostate": {"model": "twostate"},
+    "separable": {"model": "nbvcp"} | HUMAN,
+    "gene hierarchy": {"model": "nbdm", "parameterization": "mean_prob", "unconstrained": True, "prob_prior": "horseshoe"},
+    "datasets": {"model": "nbvcp", "dataset_key": "batch", "expression_dataset_prior": "gaussian"} | HUMAN,
+    "anchored": {"model": "nbvcp", "expression_anchor": True} | HUMAN,
+}
+
+
+@functools.cache
+def collected(name: str):
+    settings = config.load(RECIPES[name])
+    rng = np.random.default_rng(5)
+    counts = rng.negative_binomial(0.7, 0.2, (N_CELLS, N_GENES))
+    counts[: N_CELLS // 2] = counts[N_CELLS // 2 : 2 * (N_CELLS // 2)]  # equal cells
+    obs = pd.DataFrame({"batch": ["a", "b", "b"] * (N_CELLS // 3)}, index=[f"c{i}" for i in range(N_CELLS)])
+    var = pd.DataFrame(index=[f"g{i}" for i in range(N_GENES)])
+    data = CountData.build(fits.source("made.h5ad", scipy.sparse.csr_array(counts), obs, var))
+    data = assemble.replace(data, design=labels.design_of(data, settings.dataset_key))
+    spec = settings.resolve()
+    return assemble.collect(data, spec), spec
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_value_slope_and_curvature_are_those_without(name):
+    """Of the log joint on filled-up shared rows, and on every cell by itself; of padding all are 0."""
+    of_data, spec = collected(name)
+    filled, plain = (assemble.problem(of_data, spec, "auto", None, share_rows=shared) for shared in (True, False))
+    plain = assemble.replace(plain, centred=filled.centred)
+    assert filled.facts.sizes["gene"] == ladder(N_GENES) > N_GENES
+    assert filled.facts.sizes["cell"] == ladder(len(of_data.kinds.total)) != len(of_data.kinds.total)
+    start = assemble.start(of_data, filled)
+    start = {n: v + 0.3 * jnp.sin(1.0 + jnp.arange(v.size)).reshape(v.shape) for n, v in start.items()}
+    value, slope = jax.jit(jax.value_and_grad(filled.log_joint))(start, filled.facts, filled.stats)
+    bend = jax.jit(curvature.negative_diagonal(filled))(start, filled.facts, filled.stats)
+    cells = filled.by_cell(start)
+    expected, of_cells = jax.jit(jax.value_and_grad(plain.log_joint))(cells, plain.facts, plain.stats)
+    np.testing.assert_allclose(value, expected, rtol=1e-12)
+    for site, v in slope.items():
+        weight = np.broadcast_to(filled.weight_of(site), v.shape)
+        assert not np.asarray(v)[weight == 0].any() and not np.asarray(bend[site])[weight == 0].any()
+        one = filled.by_cell({site: v / np.where(weight > 0, weight, 1.0)})[site]
+        np.testing.assert_allclose(one, of_cells[site], rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("name", ["separable", "gene hierarchy", "datasets"])
+def test_weights_add_up_to_what_there_is(name):
+    of_data, spec = collected(name)
+    filled, plain = (assemble.problem(of_data, spec, "auto", None, share_rows=shared) for shared in (True, False))
+    for site, found in filled.sites.items():
+        total = float(np.broadcast_to(filled.weight_of(site), found.shape).sum())
+        assert total == np.prod(plain.sites[site].shape)
