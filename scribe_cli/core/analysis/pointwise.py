@@ -16,6 +16,7 @@ from ..model.spec import ModelSpec
 from ..numerics import kernels, mixture
 from ..numerics.lanes.dense import log_pmf
 from ..numerics.natural import Natural
+from ..padding import filled
 
 ENTRIES = 2**20  # of components x cells x genes that are dense at one time
 
@@ -38,7 +39,7 @@ def score(spec: ModelSpec, natural: Natural, facts: Facts, chunks: Iterable[tupl
     cell, gene = np.zeros(facts.sizes[CELL]), np.zeros(facts.sizes[GENE])
     for cells, (by_cell, by_gene) in _blocks(_sums, spec, natural, facts, chunks):
         cell[cells] = by_cell[: len(cells)]
-        gene += by_gene
+        gene += by_gene[: len(gene)]
     return Scores(cell, gene, float(cell.sum()))
 
 
@@ -57,8 +58,12 @@ def components(
 
 
 def _blocks(function: Callable, spec: ModelSpec, natural: Natural, facts: Facts, chunks: Iterable) -> Iterator:
-    """(cells, function's value there) of blocks of cells, all of one length: the last cell of a short one is repeated."""
-    kernel, n_genes = kernels.load(spec.kernel), facts.sizes[GENE]
+    """(cells, function's value there) of blocks of cells, all of one length: the last cell of a short one is repeated.
+
+    Genes are filled up.
+    """
+    kernel, facts = kernels.load(spec.kernel), facts.filled()
+    n_genes, natural = facts.sizes[GENE], of_genes(jax.tree.map(np.asarray, natural), facts.sizes[GENE])
     n_components = 1 if natural.log_weights is None else natural.log_weights.shape[0]
     block = max(1, min(facts.sizes[CELL], ENTRIES // (n_genes * n_components)))
     for first, chunk in chunks:
@@ -66,7 +71,7 @@ def _blocks(function: Callable, spec: ModelSpec, natural: Natural, facts: Facts,
             part = chunk[a : a + block]
             rows, weight = _padded(first + a, part.shape[0], block)
             counts = np.zeros((block, n_genes))
-            counts[: part.shape[0]] = part.toarray()
+            counts[: part.shape[0], : part.shape[1]] = part.toarray()
             found = function(kernel, of_cells(natural, rows), facts.rows(rows, weight), counts)
             yield rows[: part.shape[0]], jax.tree.map(np.asarray, found)
 
@@ -76,15 +81,15 @@ def _sums(kernel, natural, facts, counts):
     """(log-likelihoods of the cells, of the genes)."""
     f, log_weights = log_pmf(kernel, natural, facts, counts), _log_weights(kernel, natural, facts)
     if log_weights is None:
-        return f.sum((0, 2)), (f * facts.weight3()).sum((0, 1))
-    by_cell = mixture.marginal(log_weights + f.sum(2, keepdims=True))
+        return facts.sum_of_genes(f)[0, :, 0], (f * facts.weight3()).sum((0, 1))
+    by_cell = mixture.marginal(log_weights + facts.sum_of_genes(f))
     return by_cell[0, :, 0], (mixture.marginal(log_weights + f) * facts.weight3()).sum((0, 1))
 
 
 @functools.partial(jax.jit, static_argnums=0)
 def _responsibilities(kernel, natural, facts, counts):
     """(cells, components)."""
-    f = log_pmf(kernel, natural, facts, counts).sum(2, keepdims=True)
+    f = facts.sum_of_genes(log_pmf(kernel, natural, facts, counts))
     return jax.nn.softmax(_log_weights(kernel, natural, facts) + f, 0)[..., 0].T
 
 
@@ -96,6 +101,12 @@ def _padded(first: int, n: int, block: int):
     """(rows, weight) of a block of fixed length: its last rows repeat one cell with weight 0."""
     rows = np.minimum(np.arange(first, first + block), first + n - 1)
     return rows, (np.arange(block) < n).astype(float)
+
+
+def of_genes(natural: Natural, n: int) -> Natural:
+    """The same point with genes filled up to n."""
+    fill = lambda v: v if v is None or np.shape(v)[-1] == 1 else filled(v, n)  # noqa: E731
+    return replace(natural, core={k: fill(v) for k, v in natural.core.items()}, logit_gate=fill(natural.logit_gate))
 
 
 def of_cells(natural: Natural, rows) -> Natural:

@@ -18,11 +18,12 @@ from numpyro import handlers
 from scipy.fft import irfft, next_fast_len, rfft
 from scipy.special import ndtri
 
-from ..axes import GENE, Axes, squeezed
+from ..axes import GENE, Axes, shape3, squeezed
 from ..facts import Facts
 from ..model import program
 from ..model.laws import LogitBeta
 from ..model.spec import ModelSpec
+from ..padding import cut
 from .posterior import Posterior
 
 BLOCK = 2**16  # values taken through the formulas at once: they stay in the cache
@@ -230,7 +231,7 @@ def prior_variance(spec: ModelSpec, facts: Facts, names: Sequence[str]) -> dict[
         trace = handlers.trace(handlers.seed(lambda: program.draw(spec, facts), jax.random.PRNGKey(0))).get_trace()
         return {name: theta_variance(trace[_site(name)]["fn"]) for name in names}
 
-    return {name: np.asarray(v) for name, v in jax.jit(variances)(facts).items()}
+    return {name: cut(v, shape3(spec[name].axes, facts.sizes)) for name, v in jax.jit(variances)(facts.filled()).items()}
 
 
 def _site(name: str) -> str:

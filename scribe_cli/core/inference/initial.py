@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -14,7 +15,7 @@ from ..model import derive, priors
 from ..model.capture import COORDINATES
 from ..model.priors import library_size
 from ..model.program import Context
-from ..model.spec import ModelSpec
+from ..model.spec import ModelSpec, Prior
 from ..model.supports import SUPPORTS
 from . import mode
 from .problem import Problem
@@ -199,16 +200,20 @@ def capture_range(spec: ModelSpec, facts: Facts, row_total) -> tuple[float, floa
     return float(log_nu.min() - beyond), float(min(log_nu.max() + beyond, 0.0))
 
 
+def _mean_eta(spec: ModelSpec, prior: Prior, facts: Facts):
+    context = Context(facts)
+    context.drawn["mu_eta"] = jnp.full((1, 1, 1), spec.log_M0)
+    return library_size.law(context, prior, (1, facts.sizes[CELL], 1)).mean_eta()
+
+
 def _capture(spec: ModelSpec, facts: Facts, row_total) -> np.ndarray:
     """nu (rows,): the mean of each cell's truncated prior; with free capture, in proportion to the counts."""
     if spec.capture is None:
         return np.ones(facts.sizes[CELL])
     prior = spec[spec.capture].prior
     if prior.family == "library_size":
-        context = Context(facts)
-        context.drawn["mu_eta"] = jnp.full((1, 1, 1), spec.log_M0)
-        law = library_size.law(context, prior, (1, facts.sizes[CELL], 1))
-        return np.exp(-np.asarray(law.mean_eta()).ravel())
+        mean_eta = jax.jit(lambda facts: _mean_eta(spec, prior, facts))(facts.filled())
+        return np.exp(-np.asarray(mean_eta).ravel()[: facts.sizes[CELL]])
     weight = np.broadcast_to(np.asarray(facts.weight, float), row_total.shape)
     depth = np.maximum(row_total, 0.5) / max((weight * row_total).sum() / weight.sum(), 0.5)
     odds = prior.args["a"] / prior.args["b"] * depth  # nu/(1-nu) at the prior mean, for Beta and BetaPrime alike

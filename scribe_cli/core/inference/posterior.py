@@ -76,19 +76,23 @@ class Posterior:
 
     def variables(self) -> Iterator[Variable]:
         """Every reported parameter, one at a time: no more than one variable's draws are made at once."""
-        x_of = jax.jit(lambda thetas: program.from_thetas(self.spec, thetas))
-        x_point, x_draws = x_of(dict(self.point)), jax.vmap(x_of)(self._flat())
+        x_of, sizes = jax.jit(lambda thetas: program.from_thetas(self.spec, thetas)), self.facts.filled().sizes
+        fill = lambda v, p, lead: filled_cells_and_genes(v, p.axes, sizes, lead)  # noqa: E731
+        flat = self._flat()
+        x_point = x_of({p.name: fill(self.point[p.name], p, 0) for p in self.spec.params})
+        x_draws = jax.vmap(x_of)({p.name: fill(flat[p.name], p, 1) for p in self.spec.params})
         for row in derive.reported(self.spec):
             value = jax.jit(lambda x, name=row.name: derive.values(self.spec, x)[name])
             lifted = np.asarray(self.point[row.name]) if row.sampled else None
+            shape = shape3(row.axes, self.facts.sizes)[1:]
             yield Variable(
                 name=row.name,
                 axes=row.axes,
                 support=row.support,
                 sampled=row.sampled,
-                point=squeeze(np.asarray(value(x_point)), row.axes),
+                point=squeeze(cut(value(x_point), shape), row.axes),
                 lifted=None if lifted is None else squeeze(lifted, self.spec[row.name].axes),
-                draws=self._unflat(squeeze(np.asarray(jax.vmap(value)(x_draws)), row.axes)),
+                draws=self._unflat(squeeze(cut(jax.vmap(value)(x_draws), shape), row.axes)),
                 stored=row.stored,
                 lifted_axes=self.spec[row.name].axes if row.sampled else (),
             )

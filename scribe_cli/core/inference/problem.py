@@ -75,7 +75,7 @@ class Problem:
         if self.row_of_cell is None:
             return dict(values)
         n_genes = self.cells.sizes[GENE]
-        spread = {n: (v[:, self.row_of_cell] if self.has_cells(n) else v) for n, v in values.items()}
+        spread = {n: (np.asarray(v)[:, self.row_of_cell] if self.has_cells(n) else v) for n, v in values.items()}
         return {n: (v[:, :, :n_genes] if GENE in self.sites[n].axes else v) for n, v in spread.items()}
 
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import jax.numpy as jnp
+import numpy as np
 
 from ..axes import CELL, COMPONENT, DATASET, GENE, LATENT, ORDER, Axes
 from ..facts import ARRAY_AXIS, CODES, Facts
@@ -139,7 +139,7 @@ def _law(prior: Prior) -> str:
 
 def _sites(spec: ModelSpec, sizes: Mapping[str, int] | None) -> tuple[SiteRow, ...]:
     used = sizes or {axis: 2 for axis in (COMPONENT, DATASET, CELL, GENE)}
-    arrays = {name: jnp.zeros(used[axis], int if name in CODES else float) for name, axis in ARRAY_AXIS.items() if axis in used}
+    arrays = {name: np.zeros(used[axis], int if name in CODES else float) for name, axis in ARRAY_AXIS.items() if axis in used}
     rows = []
     for site, found in program.sites(spec, Facts(used, arrays)).items():
         param = max((p for p in spec.params if site.startswith(p.name)), key=lambda p: len(p.name))

@@ -51,6 +51,14 @@ class Collected:
         return np.bincount(codes, minlength=self.cells.sizes.get(DATASET, 1))
 
 
+    def apart(self) -> Collected:
+        """With each cell a kind of its own."""
+        counts, every = self.counts, np.arange(self.counts.n_cells)
+        dataset = np.zeros(len(every), np.int32) if self.dataset is None else self.dataset
+        label = np.full(len(every), -1, np.int32)
+        return replace(self, kinds=CellKinds(every, np.ones(len(every), int), counts.total, counts.library, dataset, label))
+
+
 def collect(counts: CountData, spec: ModelSpec) -> Collected:
     cells = facts_of(counts, spec)
     dataset = cells.arrays.get("dataset_of_cell")
@@ -69,12 +77,12 @@ def problem(collected: Collected, spec: ModelSpec, engine: str, batch_size: int 
         lane = choose.choose(spec, engine)
         size = _affordable(lane, counts, collected.cells.sizes.get(COMPONENT, 1)) if share_rows else None
     if size is not None:
-        return Problem(spec, lane, collected.cells, {}, _device(collected.cells), None, _minibatch(counts, size), centred)
+        return Problem(spec, lane, collected.cells, {}, collected.cells, None, _minibatch(counts, size), centred)
     rows, row_of_cell = _device(collected.cells), None
     if share_rows and lane.shares_rows:
         rows, row_of_cell = _device(_shared_rows(collected).filled()), collected.kinds.row_of_cell
     of_rows = stats(lane, spec, collected, row_of_cell is not None)
-    return Problem(spec, lane, rows, of_rows, _device(collected.cells), row_of_cell, centred=centred)
+    return Problem(spec, lane, rows, of_rows, collected.cells, row_of_cell, centred=centred)
 
 
 def stats(lane: Lane, spec: ModelSpec, collected: Collected, shared: bool) -> dict:
