@@ -10,6 +10,7 @@ import numpy as np
 
 from ..axes import CELL, GENE
 from ..facts import Facts
+from ..inference.posterior import blocks
 from ..model import program
 from ..model.spec import ModelSpec
 from ..numerics import mixture
@@ -106,10 +107,8 @@ class Points:
 
 def points_of(spec: ModelSpec, facts: Facts, draws: Mapping[str, np.ndarray]) -> Points:
     """Natural coordinates of draws, {parameter: (draws, rank-3 theta)}; facts: of all cells, a row each."""
-    sizes = facts.filled().sizes
-    filled = {p.name: filled_cells_and_genes(draws[p.name], p.axes, sizes, 1) for p in spec.params}
-    n = jax.jit(jax.vmap(lambda thetas: program.natural(spec, program.from_thetas(spec, thetas))))(filled)
-    of_genes = lambda v: np.asarray(v)[..., : facts.sizes[GENE]]  # noqa: E731
+    n = _natural(spec, facts, draws)
+    of_genes = lambda v: v[..., : facts.sizes[GENE]]  # noqa: E731
     points = Points(
         core={name: of_genes(v) for name, v in n.core.items()},
         logit_gate=_if_any(n.logit_gate, of_genes),
@@ -119,6 +118,16 @@ def points_of(spec: ModelSpec, facts: Facts, draws: Mapping[str, np.ndarray]) ->
     )
     label = facts.arrays.get("annotation")
     return points if label is None else _guided(points, np.asarray(label), spec.annotation_confidence)
+
+
+def _natural(spec: ModelSpec, facts: Facts, draws: Mapping[str, np.ndarray]):
+    """Natural coordinates with an axis of draws, genes and cells filled up; some draws at a time."""
+    sizes, parts = facts.filled().sizes, []
+    at = jax.jit(jax.vmap(lambda thetas: program.natural(spec, program.from_thetas(spec, thetas))))
+    for part in blocks(draws):
+        some = {p.name: filled_cells_and_genes(draws[p.name][part], p.axes, sizes, 1) for p in spec.params}
+        parts.append(jax.tree.map(np.asarray, at(some)))
+    return jax.tree.map(lambda *v: np.concatenate(v), *parts)
 
 
 def _guided(points: Points, label: np.ndarray, confidence: float) -> Points:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -71,28 +71,26 @@ class Posterior:
         """{parameter: (n, rank-3 shape)} n of the draws, evenly spaced, chains one after the other; all where there are fewer."""
         flat = self._flat()
         there = len(next(iter(flat.values())))
-        at = np.linspace(0, there - 1, min(n, there)).round().astype(int)
+        if n >= there:
+            return flat
+        at = np.linspace(0, there - 1, n).round().astype(int)
         return {name: v[at] for name, v in flat.items()}
 
     def variables(self) -> Iterator[Variable]:
         """Every reported parameter, one at a time: no more than one variable's draws are made at once."""
-        x_of, sizes = jax.jit(lambda thetas: program.from_thetas(self.spec, thetas)), self.facts.filled().sizes
-        fill = lambda v, p, lead: filled_cells_and_genes(v, p.axes, sizes, lead)  # noqa: E731
-        flat = self._flat()
-        x_point = x_of({p.name: fill(self.point[p.name], p, 0) for p in self.spec.params})
-        x_draws = jax.vmap(x_of)({p.name: fill(flat[p.name], p, 1) for p in self.spec.params})
+        flat, point = self._flat(), {name: v[None] for name, v in self.point.items()}
         for row in derive.reported(self.spec):
-            value = jax.jit(lambda x, name=row.name: derive.values(self.spec, x)[name])
+            value = lambda thetas, name=row.name: derive.values(self.spec, program.from_thetas(self.spec, thetas))[name]  # noqa: E731
             lifted = np.asarray(self.point[row.name]) if row.sampled else None
-            shape = shape3(row.axes, self.facts.sizes)[1:]
+            at_point, at_draws = (by_blocks(value, self.spec, self.facts, thetas, row.axes) for thetas in (point, flat))
             yield Variable(
                 name=row.name,
                 axes=row.axes,
                 support=row.support,
                 sampled=row.sampled,
-                point=squeeze(cut(value(x_point), shape), row.axes),
+                point=squeeze(at_point[0], row.axes),
                 lifted=None if lifted is None else squeeze(lifted, self.spec[row.name].axes),
-                draws=self._unflat(squeeze(cut(jax.vmap(value)(x_draws), shape), row.axes)),
+                draws=self._unflat(squeeze(at_draws, row.axes)),
                 stored=row.stored,
                 lifted_axes=self.spec[row.name].axes if row.sampled else (),
             )
@@ -118,26 +116,59 @@ class Posterior:
         return values.reshape(*lead, *values.shape[1:])
 
 
+def by_blocks(function: Callable, spec: ModelSpec, facts: Facts, thetas: Mapping, axes: Axes) -> np.ndarray:
+    """(draws, rank-3 shape of `axes`): `function` of the thetas of one draw, {parameter: (draws, rank-3 shape)}, some at a time."""
+    sizes, at = facts.filled().sizes, jax.jit(jax.vmap(function))
+    own, out = {p.name: p.axes for p in spec.params}, None
+    for part in blocks(thetas):
+        some = {name: filled_cells_and_genes(thetas[name][part], own[name], sizes, 1) for name in own}
+        found = cut(at(some), shape3(axes, facts.sizes)[1:])
+        out = np.empty((len(next(iter(thetas.values()))), *found.shape[1:])) if out is None else out
+        out[part] = found
+    return out
+
+
 def lifted(spec: ModelSpec, facts: Facts, sites: Mapping, lead: int, centred: bool) -> tuple[dict, dict]:
-    """(thetas, pieces) of a Posterior from draws of its sites, {site: `lead` sample dims + the site's shape}."""
+    """(thetas, pieces) of a Posterior from draws of its sites, {site: `lead` sample dims + the site's shape}.
+
+    The site of a parameter that has one is its theta; those under hierarchies are made of several.
+    """
+    thetas = {p.name: np.asarray(sites[site]) for p in spec.params if _is_theta(site := f"{p.name}_unconstrained", sites, lead)}
+    if made := [p for p in spec.params if p.name not in thetas]:
+        thetas |= _made(made, spec, facts, sites, lead, centred)
+    pieces = {name: np.asarray(v) for name, v in sites.items() if derive.is_piece(name)}
+    return {p.name: thetas[p.name] for p in spec.params}, pieces
+
+
+def _is_theta(site: str, sites: Mapping, lead: int) -> bool:
+    """Whether a site is a parameter's lifted value; one with an axis of events (mixing weights) has it elsewhere."""
+    return site in sites and np.ndim(sites[site]) == lead + 3
+
+
+def _made(params: Sequence, spec: ModelSpec, facts: Facts, sites: Mapping, lead: int, centred: bool) -> dict:
+    """{parameter: thetas} of these parameters, by the model itself."""
     sizes = next(iter(sites.values())).shape[:lead]
     flat = {name: np.asarray(v).reshape(-1, *v.shape[lead:]) for name, v in sites.items()}
-    at = jax.jit(jax.vmap(lambda sites, facts: program.thetas(spec, facts, sites, centred), (0, None)))
-    n, block, axes, filled = len(next(iter(flat.values()))), _block(flat), program.sites(spec, facts), facts.filled()
-    parts = {p.name: [] for p in spec.params}
-    for a in range(0, n, block):
-        some = {k: filled_cells_and_genes(v[a : a + block], axes[k].axes, filled.sizes, 1) for k, v in flat.items()}
+    names, axes, filled = [p.name for p in params], program.sites(spec, facts), facts.filled()
+
+    def one(sites, facts):
+        found = program.thetas(spec, facts, sites, centred)
+        return {name: found[name] for name in names}
+
+    at, parts = jax.jit(jax.vmap(one, (0, None))), {name: [] for name in names}
+    for part in blocks(flat):
+        some = {k: filled_cells_and_genes(v[part], axes[k].axes, filled.sizes, 1) for k, v in flat.items()}
         found = at(some, filled)
-        for p in spec.params:
+        for p in params:
             parts[p.name].append(cut(found[p.name], shape3(p.axes, facts.sizes)[1:]))
     thetas = {name: np.concatenate(of_name) for name, of_name in parts.items()}
-    pieces = {name: np.asarray(v) for name, v in sites.items() if derive.is_piece(name)}
-    return {name: v.reshape(*sizes, *v.shape[1:]) for name, v in thetas.items()}, pieces
+    return {name: v.reshape(*sizes, *v.shape[1:]) for name, v in thetas.items()}
 
 
-def _block(flat: Mapping[str, np.ndarray]) -> int:
-    """Draws at a time."""
-    return max(1, ENTRIES // sum(v[0].size for v in flat.values()))
+def blocks(flat: Mapping[str, np.ndarray]) -> Iterator[slice]:
+    """Of the draws (draws, ...), as many as are worked on at a time."""
+    n, size = len(next(iter(flat.values()))), max(1, ENTRIES // sum(v[0].size for v in flat.values()))
+    return (slice(a, min(a + size, n)) for a in range(0, n, size))
 
 
 def squeeze(value: np.ndarray, axes: Axes) -> np.ndarray:

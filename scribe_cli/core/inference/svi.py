@@ -21,7 +21,7 @@ from ..model import derive
 from ..padding import cut, on_ladder
 from . import batches, curvature, guides, mode, whitening
 from .plan import Plan
-from .posterior import Posterior, lifted
+from .posterior import ENTRIES, Posterior, lifted
 from .problem import Problem, normals, purpose_key
 
 STILL_TO_GAIN = 1.0  # nats, by moving a Laplace guide on, of one that is where it should be
@@ -135,11 +135,15 @@ def _point(problem: Problem, loc: dict, found: mode.Mode | None, draws: dict) ->
 
 
 def draw(guide: Mapping, seed: int, numbers: np.ndarray) -> dict:
-    """{site: (numbers, ...)} draws from a guide {family, params}: a seed and a number are one draw, always."""
+    """{site: (numbers, ...)} draws from a guide {family, params}: a seed and a number are one draw, always. Some at a time."""
     family, shapes = guides.load(guide["family"]), {site: np.shape(v) for site, v in guide["params"]["loc"].items()}
     params = {group: {site: on_ladder(v) for site, v in values.items()} for group, values in guide["params"].items()}
-    drawn = jax.jit(family.sample)(params, purpose_key(seed, "draw"), numbers)
-    return {site: cut(v, shapes[site]) for site, v in drawn.items()}
+    sample, out = jax.jit(family.sample), {site: np.empty((len(numbers), *shape)) for site, shape in shapes.items()}
+    size = max(1, ENTRIES // sum(v.size for v in params["loc"].values()))
+    for a in range(0, len(numbers), size):
+        for site, v in sample(params, purpose_key(seed, "draw"), numbers[a : a + size]).items():
+            out[site][a : a + size] = cut(v, shapes[site])
+    return out
 
 
 def _host(values: dict) -> dict:
