@@ -1,4 +1,4 @@
-"""make bench: the phases of a whole fit, and the engine against the dense sum, as ratios in one run.
+"""make bench: the phases of a whole fit, the engine against the dense sum as ratios in one run, and growth with the data.
 
 make bench BENCH=counts.h5ad takes a file of your own; without it, one is simulated (3,000 cells x 8,000 genes).
 """
@@ -15,7 +15,7 @@ import time
 from datetime import date
 from pathlib import Path
 
-from . import engine
+from . import engine, growth
 
 RECIPE = "model: nbvcp\nparameterization: mean_odds\npriors: {organism: human}\n"
 PHASES = ("read", "compile", "fit", "draws", "ppc", "write", "total")
@@ -31,12 +31,18 @@ def main() -> None:
         print(f"{data.name}, nbvcp (mean_odds, organism human)\n")
         phases(data, recipe, folder)
         engine.compare(data)
+        print()
+        growth.compare(folder, lambda *asked: simulate(folder, recipe, *asked))
 
 
 def simulated(folder: Path, recipe: Path) -> Path:
     out = folder / "simulated.h5ad"
-    scribe(folder, "simulate", "--recipe", recipe, "--cells", 3000, "--genes", 8000, "--set", "priors.mu=[0, 2]", "-o", out)
+    simulate(folder, recipe, 3000, 8000, "priors.mu=[0, 2]", out)
     return out
+
+
+def simulate(folder: Path, recipe: Path, cells: int, genes: int, setting: str, out: Path) -> None:
+    scribe(folder, "simulate", "--recipe", recipe, "--cells", cells, "--genes", genes, "--set", setting, "-o", out)
 
 
 def phases(data: Path, recipe: Path, folder: Path) -> None:

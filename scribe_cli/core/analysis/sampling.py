@@ -24,7 +24,7 @@ from ..model.spec import ModelSpec
 from ..numerics import kernels
 from ..numerics.natural import Natural
 from . import laws
-from .pointwise import of_cells
+from .pointwise import of_cells, of_genes
 
 BLOCK = 128  # cells with a stream of random numbers of their own; to change it is to change every draw
 BATCH = 8192  # entries that the kernel draws in one compiled call
@@ -88,10 +88,12 @@ def of_components(natural: Natural, facts: Facts, component: np.ndarray) -> Natu
 def _block(spec: ModelSpec, natural: Natural, facts: Facts, seed: int, first: int) -> csr_array:
     """Cells first to first + BLOCK, as far as there are any."""
     n, rows = min(BLOCK, facts.sizes[CELL] - first), _rows(facts, first)
-    kernel, here, there = kernels.load(spec.kernel), of_cells(natural, rows), facts.rows(rows, 1.0)
+    kernel, here, there, n_genes = kernels.load(spec.kernel), of_cells(natural, rows), facts.rows(rows, 1.0), facts.sizes[GENE]
     if natural.log_weights is not None:
         here = of_components(here, there, _components(spec, natural, facts, rows, seed, first))
-    core, gate, law = jax.tree.map(lambda v: np.asarray(v)[0], _law(kernel, here, there))
+    there = there.filled()  # of programs that other data share
+    of_block = _law(kernel, of_genes(here, there.sizes[GENE]), there)
+    core, gate, law = jax.tree.map(lambda v: np.asarray(v)[0, :, :n_genes], of_block)
     rng = np.random.default_rng([seed, first])
     often = (law.zero > SELDOM_ZERO) & ((law.mean < FAR) | (law.core is None))
     chance = np.where(often, -np.expm1(law.zero), 1.0) * (1.0 if gate is None else expit(-gate))
@@ -101,7 +103,7 @@ def _block(spec: ModelSpec, natural: Natural, facts: Facts, seed: int, first: in
     counts[often] = _above_zero(kernel, _entries(law, cell[often], gene[often]), rng)
     key = jax.random.fold_in(jax.random.PRNGKey(seed), first)
     counts[~often] = _by_kernel(kernel, _entries(core, cell[~often], gene[~often]), int((~often).sum()), key)
-    return _sparse(cell, gene, counts, (n, facts.sizes[GENE]))
+    return _sparse(cell, gene, counts, (n, n_genes))
 
 
 class Law(NamedTuple):
