@@ -186,3 +186,14 @@ def test_tails_and_pairs_of_datasets_are_those_of_their_cells():
     totals = np.bincount(pairs["row"], pairs["count"] * pairs["n"], 2 * zoo.N_GENES)
     np.testing.assert_array_equal(tails["total"], totals.reshape(2, -1))
     np.testing.assert_array_equal(tails["total"], [zoo.COUNTS[dataset == d].sum(0) for d in range(2)])
+
+
+def test_several_rising_factorials_in_one_sum():
+    log_a = [jnp.asarray(np.linspace(low, high, zoo.N_GENES)[None]) for low, high in ((-800.0, 60.0), (60.0, -3.0), (59.0, 2.0))]
+    factorials = list(zip((1.0, 1.0, -1.0), log_a, strict=True))
+    together = lambda *log_a: counts.log_rising_totals(TAILS, list(zip((1.0, 1.0, -1.0), log_a, strict=True)))  # noqa: E731
+    found, slopes = jax.value_and_grad(together, (0, 1, 2))(*log_a)
+    apart = [jax.value_and_grad(lambda a: counts.log_rising_total(TAILS, a))(a) for _, a in factorials]
+    np.testing.assert_allclose(found, sum(sign * value for (sign, _), (value, _) in zip(factorials, apart, strict=True)), rtol=1e-12)
+    for slope, (sign, _), (_, expected) in zip(slopes, factorials, apart, strict=True):
+        np.testing.assert_allclose(slope, sign * expected, rtol=1e-11)

@@ -6,6 +6,8 @@ are one list, whose length alone depends on the data, so that few shapes do.
 
 from __future__ import annotations
 
+import math
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -126,14 +128,34 @@ spread.defvjp(
 
 def log_rising_total(tails, log_a):
     """sum over rows and cells of log (a)_u, for log_a (datasets or 1, genes or 1)."""
-    log_a = jnp.broadcast_to(log_a, tails["total"].shape)
+    return log_rising_totals(tails, ((1.0, log_a),))
+
+
+def log_rising_totals(tails, factorials):
+    """sum over rows and cells of the sum of sign log (a)_u, for (sign, log_a) with log_a (datasets or 1, genes or 1).
+
+    Where there are several, none may be above e^100: a factor of all takes one log.
+    """
+    signs, log_a = zip(*((sign, jnp.broadcast_to(a, tails["total"].shape).reshape(-1)) for sign, a in factorials), strict=True)
     # the first factor is log a itself: exp(log_a) may underflow where genes are rare
-    total = (tails["nonzero"] * log_a).sum()
+    total = sum(sign * (tails["nonzero"].reshape(-1) * a).sum() for sign, a in zip(signs, log_a, strict=True))
     factors, large = tails["factors"], tails["large"]
     if factors["row"].shape[0]:
-        a = spread(jnp.exp(log_a).reshape(-1, 1), factors["row"], factors["members"])[:, 0]
-        total += (factors["n"] * jnp.log(a + factors["value"])).sum()
+        a = _at_entries([jnp.exp(a) for a in log_a], factors)
+        total += (factors["n"] * log_ratio(signs, [v + factors["value"] for v in a])).sum()
     if large["row"].shape[0]:
-        of_large = spread(log_a.reshape(-1, 1), large["row"], large["members"])[:, 0]
-        total += (large["n"] * (log_rising(of_large, large["value"]) - of_large)).sum()
+        rises = [log_rising(a, large["value"]) - a for a in _at_entries(log_a, large)]
+        total += (large["n"] * sum(sign * rise for sign, rise in zip(signs, rises, strict=True))).sum()
     return total
+
+
+def _at_entries(values, entries):
+    """Each of the values (rows,) at the entries of `_by_rows`, all in one pass."""
+    found = spread(jnp.stack(values, 1), entries["row"], entries["members"])
+    return [found[:, i] for i in range(len(values))]
+
+
+def log_ratio(signs, values):
+    """The sum of sign log value, of positive values whose products are finite."""
+    up, down = (math.prod(v for sign, v in zip(signs, values, strict=True) if sign == of) for of in (1.0, -1.0))
+    return jnp.log(up / down)
