@@ -17,6 +17,7 @@ from scipy.optimize import brentq
 STRIP = math.pi  # half width of the strip around the real line in which log(1 + theta e^s) is analytic
 TOLERANCE = 2.5e-10  # of the bound, relative to M
 FEWEST = 8
+LANES = 4  # numbers in a vector register: products with tables of 26 columns take half as long again as with 28
 
 
 def bend(half: float, strip: float = STRIP) -> float:
@@ -29,9 +30,9 @@ def bend(half: float, strip: float = STRIP) -> float:
 
 
 def needed(half: float, strip: float = STRIP, tolerance: float = TOLERANCE) -> int:
-    """Nodes on an interval of half width `half` for a function that is analytic in |Im s| < strip."""
+    """Nodes on an interval of half width `half` for a function that is analytic in |Im s| < strip, a multiple of LANES."""
     rho = 1.0 / math.tan(bend(half, strip) / 2.0)
-    return max(FEWEST, math.ceil(math.log(4.0 / (tolerance * (rho - 1.0))) / math.log(rho)))
+    return max(FEWEST, LANES * math.ceil(math.log(4.0 / (tolerance * (rho - 1.0))) / math.log(rho) / LANES))
 
 
 def nodes(low: float, high: float, k: int, strip: float = STRIP) -> dict:
