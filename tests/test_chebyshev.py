@@ -23,14 +23,26 @@ def interpolated(f, nodes, s):
 
 
 def test_polynomials_of_lower_degree_are_exact():
+    """Of the bent variable, in which the interpolant is one."""
     nodes = chebyshev.nodes(-5.0, -0.5, 6)
+    z = lambda s: np.sin(nodes["bend"] * (s + 2.75) / 2.25) / np.sin(nodes["bend"])  # noqa: E731
     f = np.polynomial.Polynomial([0.3, -1.0, 0.5, 0.2, -0.1, 0.05])
-    np.testing.assert_allclose(interpolated(f, nodes, INSIDE), f(INSIDE), rtol=1e-11)
+    np.testing.assert_allclose(interpolated(lambda s: f(z(s)), nodes, INSIDE), f(z(INSIDE)), rtol=1e-11, atol=1e-13)
     np.testing.assert_allclose(np.asarray(chebyshev.weights(jnp.asarray(nodes["s"]), nodes)), np.eye(6), atol=1e-12)
 
 
-def test_the_ellipse_through_known_points():
-    np.testing.assert_allclose(chebyshev.ellipse([1.25, -1.25, 0.75j]), 2.0)  # half axes (2 +- 1/2)/2
+@pytest.mark.parametrize("half", [0.5, 1.8, 3.5, 6.0])
+@pytest.mark.parametrize("strip", [1.2, np.pi])
+def test_the_ellipse_reaches_the_edge_of_the_strip_and_no_further(half, strip):
+    """Its points are images of the strip alone, of the map's own branch too: rho of theirs is at least that of `needed`."""
+    c = chebyshev.bend(half, strip)
+    edge = np.sin(c * (np.linspace(-np.pi / 2 / c, np.pi / 2 / c, 1001) + 1j * strip / half)) / np.sin(c)
+    root = np.sqrt(edge**2 - 1)
+    reached, rho = np.maximum(abs(edge + root), abs(edge - root)), 1 / np.tan(c / 2)
+    np.testing.assert_allclose(reached.min(), rho, rtol=1e-9)
+    np.testing.assert_allclose(1 / np.sin(c) + np.sqrt(1 / np.sin(c) ** 2 - 1), rho)  # where the inverse of the map branches
+    plain = strip / half + np.hypot(1, strip / half)
+    assert rho > plain and chebyshev.needed(half, strip) <= 4 + np.log(4 / chebyshev.TOLERANCE / (plain - 1)) / np.log(plain)
 
 
 @pytest.mark.parametrize("half", [0.5, 1.8, 3.5, 6.0])

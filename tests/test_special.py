@@ -9,9 +9,11 @@ import jax.numpy as jnp
 import mpmath as mp
 import numpy as np
 import pytest
+from scipy.sparse import csr_array
 from scipy.special import gammaln
 
 from scribe_cli.core.numerics import counts, special
+from scribe_cli.core.numerics import pairs as pairs_module
 from scribe_cli.core.padding import ladder
 from tests import zoo
 
@@ -186,3 +188,60 @@ def test_tails_and_pairs_of_datasets_are_those_of_their_cells():
     totals = np.bincount(pairs["row"], pairs["count"] * pairs["n"], 2 * zoo.N_GENES)
     np.testing.assert_array_equal(tails["total"], totals.reshape(2, -1))
     np.testing.assert_array_equal(tails["total"], [zoo.COUNTS[dataset == d].sum(0) for d in range(2)])
+
+
+def test_tables_of_steps_equal_rising_factorials_at_the_ends():
+    """Counts built up step by step and counts above them, of two datasets: values and slopes are those of `log_rising`, where a
+
+    underflows, where it is as large as kernels leave it, and where two of them cancel.
+    """
+    dataset = np.arange(zoo.N_CELLS) % 2
+    gene, count, n, code = by_dataset(dataset)
+    pairs = counts.pack_pairs(gene, count, n, np.bincount(dataset), zoo.N_GENES, code)
+    assert len(pairs["steps"]) == counts.STEPS and len(pairs["rest"]["row"])
+    rng, signs = np.random.default_rng(0), (1.0, 1.0, -1.0)
+    log_a = rng.permuted(np.resize([-800.0, -40.0, 0.0, 3.0, 18.0, 60.0], (3, 1, 2, zoo.N_GENES)), axis=-1)
+    log_a[1] = log_a[2] + 1e-3 * rng.normal(size=log_a[2].shape)
+    u = pairs["count"][None, :, None]
+
+    def by_steps(log_a):
+        ordered = [(sign, pairs_module.in_order(a, pairs)[..., None]) for sign, a in zip(signs, log_a, strict=True)]
+        return pairs_module.by_factorials(pairs, jnp.zeros((1, 1, 1, 1)), jnp.full((1, 1, 1, 1), 0.3), ordered)
+
+    def directly(log_a):
+        of_pairs = log_a.reshape(3, 1, -1, 1)[:, :, pairs["row"]]
+        rises = sum(sign * special.log_rising(a, u) for sign, a in zip(signs, of_pairs, strict=True))
+        return rises + 0.3 * u - special.log_factorial(u)
+
+    weight = rng.normal(size=u.shape)
+    (found, slopes), (expected, true) = ((f(log_a), jax.grad(lambda a, f=f: (f(a) * weight).sum())(log_a)) for f in (by_steps, directly))
+    np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-11)
+    np.testing.assert_allclose(slopes, true, rtol=1e-9, atol=1e-9)
+
+
+def test_each_cell_holds_its_own_counts():
+    """Rows of `cells` times the counts and numbers of pairs give each cell back; its transpose is stored beside it."""
+    dataset = np.arange(zoo.N_CELLS) % 2
+    gene, count, n, code = by_dataset(dataset)
+    pairs = counts.pack_pairs(gene, count, n, np.bincount(dataset), zoo.N_GENES, code)
+    held = counts.pack_cell_pairs(csr_array(zoo.COUNTS.astype(np.int32)), zoo.N_GENES * dataset, pairs)
+    shape = (zoo.N_CELLS, len(pairs["count"]))
+    cells, transposed = csr_array(held["cells"], shape), csr_array(held["pairs"], shape[::-1])
+    found = np.zeros((zoo.N_CELLS, 2 * zoo.N_GENES))
+    for pair, row in enumerate(pairs["row"]):
+        found[:, row] += pairs["count"][pair] * cells.toarray()[:, pair]
+    for c in range(zoo.N_CELLS):
+        np.testing.assert_array_equal(found[c].reshape(2, -1)[dataset[c]], zoo.COUNTS[c])
+    np.testing.assert_array_equal(cells.toarray().sum(0), pairs["n"])
+    np.testing.assert_array_equal(transposed.toarray(), cells.toarray().T)
+
+
+def test_several_rising_factorials_in_one_sum():
+    log_a = [jnp.asarray(np.linspace(low, high, zoo.N_GENES)[None]) for low, high in ((-800.0, 60.0), (60.0, -3.0), (59.0, 2.0))]
+    factorials = list(zip((1.0, 1.0, -1.0), log_a, strict=True))
+    together = lambda *log_a: counts.log_rising_totals(TAILS, list(zip((1.0, 1.0, -1.0), log_a, strict=True)))  # noqa: E731
+    found, slopes = jax.value_and_grad(together, (0, 1, 2))(*log_a)
+    apart = [jax.value_and_grad(lambda a: counts.log_rising_total(TAILS, a))(a) for _, a in factorials]
+    np.testing.assert_allclose(found, sum(sign * value for (sign, _), (value, _) in zip(factorials, apart, strict=True)), rtol=1e-12)
+    for slope, (sign, _), (_, expected) in zip(slopes, factorials, apart, strict=True):
+        np.testing.assert_allclose(slope, sign * expected, rtol=1e-11)

@@ -6,6 +6,8 @@ are one list, whose length alone depends on the data, so that few shapes do.
 
 from __future__ import annotations
 
+import math
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -17,6 +19,7 @@ from ..padding import filled, ladder
 from .special import log_rising
 
 LARGEST = 4096  # count of a row up to which its factors are taken one by one
+STEPS = 16  # counts up to which log (a)_u is summed factor by factor, from that of the count before
 
 
 def pack_tails(gene, count, n, n_cells, n_genes: int, dataset=None, n_filled: int | None = None) -> dict:
@@ -43,15 +46,46 @@ def pack_tails(gene, count, n, n_cells, n_genes: int, dataset=None, n_filled: in
 
 
 def pack_pairs(gene, count, n, n_cells, n_genes: int, dataset=None, n_filled: int | None = None) -> dict:
-    """Device arrays of the distinct counts, from what `pack_tails` takes: row (of D * genes), count, n: (pairs,);
+    """Device arrays of the distinct counts, from what `pack_tails` takes. Genes are in the order of falling maximum, so that those
 
-    members: which pairs are of each row, (data, indices, pointers) of compressed rows; nonzero, n_cells and present as
-    there.
+    with a count of j or more come first: for j up to STEPS each of them has a pair with j, whether a cell holds it or not.
+    order, inverse: (genes,) there and back; steps: the genes, (genes with j or more,), of each j; row (of D * genes), count, n:
+    (pairs,) by j, dataset and gene, then those above STEPS; rest: of the latter, `_rest`; nonzero and n_cells as there; present
+    as there, in order.
     """
     row, count, n, of_rows = _of_rows(gene, count, n, n_cells, n_genes, dataset, n_filled)
-    first = np.searchsorted(row, np.arange(of_rows["nonzero"].size + 1))
-    members = (np.ones(len(row)), np.arange(len(row), dtype=np.int32), first.astype(np.int32))
-    return of_rows | {"row": row, "count": count.astype(float), "n": n, "members": members}
+    n_datasets, width = of_rows["nonzero"].shape
+    largest = np.zeros(width, np.int64)
+    np.maximum.at(largest, row % width, count)
+    order = np.lexsort((-of_rows["nonzero"].sum(0), -np.minimum(largest, STEPS + 1)))
+    steps = [order[: (largest >= j).sum()] for j in range(1, min(largest.max(initial=0), STEPS) + 1)]
+    offset = width * np.arange(n_datasets)[:, None]
+    rows, rest = [(offset + genes).reshape(-1) for genes in steps], count > STEPS
+    found = np.zeros((len(steps) + 1, n_datasets * width))
+    found[count[~rest], row[~rest]] = n[~rest]
+    return of_rows | {
+        "present": of_rows["present"][:, order],
+        "order": order,
+        "inverse": np.argsort(order),
+        "steps": tuple(steps),
+        "row": np.concatenate([*rows, row[rest]]),
+        "count": np.concatenate([*(np.full(len(r), float(j)) for j, r in enumerate(rows, 1)), count[rest]]),
+        "n": np.concatenate([*(found[j, r] for j, r in enumerate(rows, 1)), n[rest]]),
+        "rest": _rest(row[rest] // width, row[rest] % width, count[rest], order[: (largest > STEPS).sum()], n_datasets),
+    }
+
+
+def _rest(dataset, gene, count, genes, n_datasets) -> dict:
+    """Of pairs whose genes are all of `genes`: genes; row: of datasets * these genes; count;
+
+    members: which pairs are of each row, (data, indices, pointers) of compressed rows.
+    """
+    place = np.zeros(gene.max(initial=0) + 1, np.int64)
+    place[genes] = np.arange(len(genes))
+    row = dataset * len(genes) + place[gene]
+    by_row = np.argsort(row, kind="stable")
+    first = np.searchsorted(row[by_row], np.arange(n_datasets * len(genes) + 1))
+    return {"genes": genes, "row": row, "count": count.astype(float), "members": (np.ones(len(row)), *map(np.int32, (by_row, first)))}
 
 
 def pack_cell_pairs(csr, row_of_cell, pairs: dict) -> dict:
@@ -62,7 +96,8 @@ def pack_cell_pairs(csr, row_of_cell, pairs: dict) -> dict:
     """
     row = csr.indices.astype(np.int64) + np.repeat(row_of_cell, np.diff(csr.indptr))
     known = pairs["row"].astype(np.int64) << 32 | pairs["count"].astype(np.int64)
-    held = np.searchsorted(known, row << 32 | csr.data.astype(np.int64))
+    sorter = np.argsort(known)
+    held = sorter[np.searchsorted(known, row << 32 | csr.data.astype(np.int64), sorter=sorter)]
     cells = csr_array((np.ones(len(held)), held, csr.indptr), (csr.shape[0], len(known)))
     return {"cells": _parts(cells), "pairs": _parts(csr_array(cells.T))}
 
@@ -126,14 +161,34 @@ spread.defvjp(
 
 def log_rising_total(tails, log_a):
     """sum over rows and cells of log (a)_u, for log_a (datasets or 1, genes or 1)."""
-    log_a = jnp.broadcast_to(log_a, tails["total"].shape)
+    return log_rising_totals(tails, ((1.0, log_a),))
+
+
+def log_rising_totals(tails, factorials):
+    """sum over rows and cells of the sum of sign log (a)_u, for (sign, log_a) with log_a (datasets or 1, genes or 1).
+
+    Where there are several, none may be above e^100: a factor of all takes one log.
+    """
+    signs, log_a = zip(*((sign, jnp.broadcast_to(a, tails["total"].shape).reshape(-1)) for sign, a in factorials), strict=True)
     # the first factor is log a itself: exp(log_a) may underflow where genes are rare
-    total = (tails["nonzero"] * log_a).sum()
+    total = sum(sign * (tails["nonzero"].reshape(-1) * a).sum() for sign, a in zip(signs, log_a, strict=True))
     factors, large = tails["factors"], tails["large"]
     if factors["row"].shape[0]:
-        a = spread(jnp.exp(log_a).reshape(-1, 1), factors["row"], factors["members"])[:, 0]
-        total += (factors["n"] * jnp.log(a + factors["value"])).sum()
+        a = _at_entries([jnp.exp(a) for a in log_a], factors)
+        total += (factors["n"] * log_ratio(signs, [v + factors["value"] for v in a])).sum()
     if large["row"].shape[0]:
-        of_large = spread(log_a.reshape(-1, 1), large["row"], large["members"])[:, 0]
-        total += (large["n"] * (log_rising(of_large, large["value"]) - of_large)).sum()
+        rises = [log_rising(a, large["value"]) - a for a in _at_entries(log_a, large)]
+        total += (large["n"] * sum(sign * rise for sign, rise in zip(signs, rises, strict=True))).sum()
     return total
+
+
+def _at_entries(values, entries):
+    """Each of the values (rows,) at the entries of `_by_rows`, all in one pass."""
+    found = spread(jnp.stack(values, 1), entries["row"], entries["members"])
+    return [found[:, i] for i in range(len(values))]
+
+
+def log_ratio(signs, values):
+    """The sum of sign log value, of positive values whose products are finite."""
+    up, down = (math.prod(v for sign, v in zip(signs, values, strict=True) if sign == of) for of in (1.0, -1.0))
+    return jnp.log(up / down)

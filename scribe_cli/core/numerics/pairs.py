@@ -5,50 +5,71 @@ Both are products of a sparse and a small dense matrix, in either direction, so 
 
 from __future__ import annotations
 
+import math
+
 import jax
 import jax.numpy as jnp
-from jax.experimental.sparse import BCSR
 
 from . import gate
+from .counts import log_ratio, product, spread
 from .special import log_factorial, log_rising
-
-
-def _product(rows, matrix):
-    """rows: (data, indices, pointers) of compressed rows; matrix: (columns, n)."""
-    return BCSR(rows, shape=(len(rows[2]) - 1, matrix.shape[0])) @ matrix
 
 
 @jax.custom_vjp
 def sums(cells, pairs, table):
     """cells @ table, (cells, n), of a table (pairs, n); `pairs` is the transpose of `cells`, for the way back."""
-    return _product(cells, table)
+    return product(cells, table)
 
 
 sums.defvjp(
-    lambda cells, pairs, table: (_product(cells, table), pairs),
-    lambda pairs, slope: (None, None, _product(pairs, slope)),
+    lambda cells, pairs, table: (product(cells, table), pairs),
+    lambda pairs, slope: (None, None, product(pairs, slope)),
 )
 
 
 @jax.custom_vjp
-def _spread(value, row, members):
-    """value[row]; members: which pairs belong to each row, for the way back."""
-    return value[row]
+def _permuted(value, order, inverse):
+    """value[..., order]; its transpose is the gather by `inverse`, where the automatic one is a scatter."""
+    return value[..., order]
 
 
-_spread.defvjp(
-    lambda value, row, members: (value[row], members),
-    lambda members, slope: (_product(members, slope), None, None),
+_permuted.defvjp(
+    lambda value, order, inverse: (value[..., order], inverse),
+    lambda inverse, slope: (slope[..., inverse], None, None),
 )
 
 
-def at_pairs(value, pairs):
-    """(components, pairs, n) of a value (components, datasets or 1, genes or 1, n): what it is for the gene of each pair."""
-    shape = pairs["nonzero"].shape
+def in_order(value, pairs):
+    """A value (components, datasets or 1, genes or 1) with its genes in the order of the pairs."""
+    return value if value.shape[2] == 1 else _permuted(value, pairs["order"], pairs["inverse"])
+
+
+def _of(value, genes):
+    """(components, datasets or 1, genes or 1, n) of the first genes, as many as `genes`."""
+    return value if value.shape[2] == 1 else value[:, :, : len(genes)]
+
+
+def _flat(value, pairs, genes):
+    """(components, datasets * genes, n) of a value of these genes."""
     components, n = value.shape[0], value.shape[3]
-    flat = jnp.broadcast_to(value, (components, *shape, n)).reshape(components, -1, n)
-    spread = _spread(flat.transpose(1, 0, 2).reshape(-1, components * n), pairs["row"], pairs["members"])
-    return spread.reshape(-1, components, n).transpose(1, 0, 2)
+    return jnp.broadcast_to(value, (components, len(pairs["n_cells"]), len(genes), n)).reshape(components, -1, n)
+
+
+def _at_rest(value, pairs):
+    """(components, pairs above all steps, n) of a value (components, datasets or 1, genes or 1, n) in the order of the pairs."""
+    rest, components, n = pairs["rest"], value.shape[0], value.shape[3]
+    flat = _flat(_of(value, rest["genes"]), pairs, rest["genes"])
+    of_pairs = spread(flat.transpose(1, 0, 2).reshape(-1, components * n), rest["row"], rest["members"])
+    return of_pairs.reshape(-1, components, n).transpose(1, 0, 2)
+
+
+def at_pairs(value, pairs):
+    """(components, pairs, n) of a value (components, datasets or 1, genes or 1, n) in the order of the pairs."""
+    rest, parts = [_at_rest(value, pairs)] if len(pairs["rest"]["row"]) else [], []
+    for genes in pairs["steps"]:
+        value = _of(value, genes)  # cut from what the step before left, as in `by_factorials`
+        parts.append(_flat(value, pairs, genes))
+    return jnp.concatenate(parts + rest, 1)
 
 
 def tables(kernel, natural, pairs, log_nu=None):
@@ -56,24 +77,46 @@ def tables(kernel, natural, pairs, log_nu=None):
 
     what each distinct count adds to the log probability of a cell of zeros, and that log probability.
     """
-    core = {name: v[..., None] for name, v in natural.core.items()}
-    of_pairs = {name: at_pairs(v, pairs)[:, :, None] for name, v in core.items()}
-    if log_nu is not None:
-        core, of_pairs = (kernel.thin(n, log_nu.reshape(1, 1, 1, -1)) for n in (core, of_pairs))
-    zero = kernel.log_prob_zero(core)
-    count, rising = pairs["count"].reshape(1, -1, 1, 1), kernel.rising(of_pairs)
-    if rising is None:
-        table = kernel.log_prob(of_pairs, count)[:, :, 0] - at_pairs(zero, pairs)
-    else:
-        table = _by_factorials(count, *rising)[:, :, 0]
+    core = {name: in_order(v, pairs)[..., None] for name, v in natural.core.items()}
+    core = core if log_nu is None else kernel.thin(core, log_nu.reshape(1, 1, 1, -1))
+    ungated = zero = kernel.log_prob_zero(core)
+    base = jnp.zeros((1, 1, 1, 1))
     if natural.logit_gate is not None:
-        logit = natural.logit_gate[..., None]
-        gated = gate.log_zero(zero, logit)
-        table = table + at_pairs(gate.log_nonzero(logit) + zero - gated, pairs)
-        zero = gated
+        logit = in_order(natural.logit_gate, pairs)[..., None]
+        zero = gate.log_zero(ungated, logit)
+        base = gate.log_nonzero(logit) + ungated - zero
+    rising = kernel.rising(core)
+    if rising is None:
+        of_pairs = {name: at_pairs(v, pairs)[:, :, None] for name, v in core.items()}
+        count = pairs["count"].reshape(1, -1, 1, 1)
+        table = kernel.log_prob(of_pairs, count)[:, :, 0] + at_pairs(base - ungated, pairs)
+    else:
+        table = by_factorials(pairs, base, *rising)
     return table, (zero * pairs["present"][None, :, :, None]).sum(2)
 
 
-def _by_factorials(count, slope, factorials):
-    """log P(u) - log P(0) of a kernel of rising factorials, u >= 1: a few logs where its log pmf takes many."""
-    return count * slope + sum(sign * log_rising(log_a, count) for sign, log_a in factorials) - log_factorial(count)
+def by_factorials(pairs, base, slope, factorials):
+    """(components, pairs, n) of base + u slope + sum of sign log (a)_u - log u!, all (components, datasets or 1, genes or 1, n)
+
+    in the order of the pairs. One factor of (a)_u is added at each step; a count above all steps takes a few logs of its own.
+    """
+    signs, parts = [sign for sign, _ in factorials], []
+    of_genes = total, step, *log_a = base, slope, *(a for _, a in factorials)
+    for u, genes in enumerate(pairs["steps"], 1):
+        # cut from what the step before left: the slopes of a cut are padded, each only to the length of the one before
+        total, step, *log_a = (_of(v, genes) for v in (total, step, *log_a))
+        total = total + (step + _factor(signs, log_a, u) - math.log(u))
+        parts.append(_flat(total, pairs, genes))
+    if len(pairs["rest"]["row"]):
+        base, slope, *log_a = (_at_rest(v, pairs) for v in of_genes)
+        u = pairs["rest"]["count"][None, :, None]
+        rises = sum(sign * log_rising(a, u) for sign, a in zip(signs, log_a, strict=True))
+        parts.append(base + u * slope + rises - log_factorial(u))
+    return jnp.concatenate(parts, 1)
+
+
+def _factor(signs, log_a, u):
+    """The sum of sign log (a + u - 1)."""
+    if u == 1:  # a itself: exp(log a) may underflow where genes are rare
+        return sum(sign * a for sign, a in zip(signs, log_a, strict=True))
+    return log_ratio(signs, [jnp.exp(a) + (u - 1.0) for a in log_a])

@@ -26,9 +26,13 @@ def softplus(x):
 softplus.defjvps(lambda t, _, x: t * jax.nn.sigmoid(x))
 
 
+@jax.custom_jvp
 def log_sigmoid(x):
-    """log(1 / (1 + e^-x))."""
-    return -softplus(-x)
+    """log(1 / (1 + e^-x)); of one exponential and one log1p with softplus(x), where a law takes both."""
+    return jnp.minimum(x, 0.0) - jnp.log1p(jnp.exp(-jnp.abs(x)))
+
+
+log_sigmoid.defjvps(lambda t, _, x: t * jax.nn.sigmoid(-x))
 
 
 def logaddexp(a, b):

@@ -192,7 +192,7 @@ def _counts(collected: Collected, spec: ModelSpec, shared: bool) -> np.ndarray:
 def nodes(spec: ModelSpec, facts: Facts, row_total) -> dict:
     """Nodes of log capture for cells of these facts and totals."""
     low, high = initial.capture_range(spec, facts, row_total)
-    return chebyshev.nodes(low, high, smooth.node_count(spec, (high - low) / 2.0))
+    return chebyshev.nodes(low, high, smooth.node_count(spec, (high - low) / 2.0), smooth.strip(spec))
 
 
 STATISTICS = {

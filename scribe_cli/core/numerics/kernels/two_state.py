@@ -29,7 +29,7 @@ from . import AbstractKernel
 NODES = 160
 DROP = 42.0  # nats below the mode where a window ends
 STRAIGHT = 9.0  # -log of the variable of the power series that the integrand is beyond a window
-HALVINGS = 12  # of the interval that a window's end is looked for in
+HALVINGS = 9  # of the interval that a window's end is looked for in
 BLOCK = 2048  # entries whose nodes are in memory at one time
 LARGEST_LOG_BETA = 40.0  # beyond, the law is the negative binomial of the same rate / beta to 1e-17
 RARE = 0.5  # mean below which P(0) is one less the probability of a count
@@ -62,14 +62,13 @@ class _Entries:
     rate: jax.Array
     rare: jax.Array
 
-    def log_and_factor(self, z):
-        """Of nodes z, (1 or more, n): the integrand is exp(log) factor, and only log is large."""
-        x, falling = jax.nn.sigmoid(z), softplus(z)
-        log = self.left * (z - falling) - self.beta * falling - jnp.where(self.rare, 0.0, self.rate * x)
+    def log_and_factor(self, x, log_x, log_rest):
+        """Of nodes x, (1 or more, n), and log (1 - x): the integrand is exp(log) factor, and only log is large."""
+        log = self.left * log_x + self.beta * log_rest - jnp.where(self.rare, 0.0, self.rate * x)
         return log, jnp.where(self.rare, -jnp.expm1(-self.rate * x), 1.0)
 
     def log(self, z):
-        log, factor = self.log_and_factor(z)
+        log, factor = self.log_and_factor(*_on(z))
         return log + jnp.log(jnp.maximum(factor, 1e-300))
 
     @property
@@ -106,6 +105,13 @@ class _Entries:
         return self.beta, b1 - both, b2 - both * b1 + 0.5 * both * (both + 1.0)
 
 
+def _on(z):
+    """x, log x and log (1 - x) of z = logit x."""
+    e = jnp.exp(-jnp.abs(z))
+    both = jnp.log1p(e)
+    return jnp.where(z > 0, 1.0, e) / (1.0 + e), jnp.minimum(z, 0.0) - both, -jnp.maximum(z, 0.0) - both
+
+
 def _over_expm1(x):
     """x / (e^x - 1) and its slopes, of positive x."""
     small = x < 1e-2
@@ -134,18 +140,45 @@ def _window(entries):
     return first, (last - first) / (NODES - 1)
 
 
-def _log_integral(*of_entries):
-    """Of (left, beta, rate, rare), each (n,): the log of the integral over z."""
-    rows = [v[None] for v in of_entries]
-    entries = _Entries(*rows)
+@jax.custom_jvp
+def _log_integral(left, beta, rate, rare):
+    """Of entries (n,): the log of the integral over z."""
+    return _integral_and_slopes(left, beta, rate, rare)[0]
+
+
+@_log_integral.defjvp
+def _(entries, tangents):
+    """The slopes are means over the nodes, so that they cost no second pass; `checkpoint` is for slopes of theirs alone."""
+    value, *slopes = jax.checkpoint(_integral_and_slopes)(*entries)
+    return value, sum(slope * t for slope, t in zip(slopes, tangents[:3], strict=True))
+
+
+def _integral_and_slopes(*of_entries):
+    """The log of the integral of entries (left, beta, rate, rare), each (n,), and its slopes in left, beta and rate."""
+    left, beta, rate, rare = (v[None] for v in of_entries)
     # where the nodes lie changes no sum, so nothing is differentiated through it
-    first, h = _window(_Entries(*map(jax.lax.stop_gradient, rows)))
-    log, factor = entries.log_and_factor(first + h * jnp.arange(NODES)[:, None])
+    first, h = _window(_Entries(*(jax.lax.stop_gradient(v[None]) for v in of_entries)))
+    x, *logs = _on(first + h * jnp.arange(NODES)[:, None])
+    log, factor = _Entries(left, beta, rate, rare).log_and_factor(x, *logs)
     largest = jax.lax.stop_gradient(log.max(0, keepdims=True))
-    f = jnp.exp(log - largest) * factor
+    smooth = jnp.exp(log - largest)
+    f = smooth * factor
+    beyond, slopes_beyond = jax.vjp(lambda *at: _both_beyond(_Entries(*at, rare), first, h), left, beta, rate)
+
+    def summed(v):
+        return v.sum(0, keepdims=True) + v[:1] * beyond[0] + v[-1:] * beyond[1]
+
+    total = summed(f)
+    of_nodes = (f * logs[0], f * logs[1], x * jnp.where(rare, smooth - f, -f))
+    slopes = ((summed(v) + rest) / total for v, rest in zip(of_nodes, slopes_beyond((f[:1], f[-1:])), strict=True))
+    return tuple(v[0] for v in (largest + jnp.log(h * total), *slopes))
+
+
+def _both_beyond(entries, first, h):
+    """The sums over the nodes below and above the window, of integrands that are 1 at its ends."""
     last = first + h * (NODES - 1)
-    ends = f[:1] * _beyond(h, first, entries.reach, *entries.below()) + f[-1:] * _beyond(h, -last, entries.reach, *entries.above())
-    return (largest + jnp.log(h) + jnp.log(f.sum(0, keepdims=True) + ends))[0]
+    below = _beyond(h, first, entries.reach, *entries.below())
+    return below, _beyond(h, -last, entries.reach, *entries.above())
 
 
 def _beyond(h, z, reach, rate, c1, c2):
@@ -161,13 +194,13 @@ def _series(x):
 
 
 def _by_blocks(function, *arrays):
-    """`function` of entries, some at a time, forwards and backwards."""
+    """`function` of entries, some at a time."""
     n = arrays[0].size
     if n <= BLOCK:
         return function(*arrays)
     rows = -(-n // BLOCK)
     padded = [jnp.pad(v, (0, rows * BLOCK - n), mode="edge").reshape(rows, BLOCK) for v in arrays]
-    return jax.lax.map(lambda v: jax.checkpoint(function)(*v), tuple(padded)).reshape(-1)[:n]
+    return jax.lax.map(lambda v: function(*v), tuple(padded)).reshape(-1)[:n]
 
 
 class TwoState(AbstractKernel):

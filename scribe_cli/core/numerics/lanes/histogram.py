@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from ...axes import DATASET, GENE
 from .. import gate, mixture
-from ..counts import log_rising_total
+from ..counts import log_rising_totals
 from ..pairs import tables
 from . import Lane
 
@@ -28,8 +28,7 @@ def _by_tails(natural, zero, rising, tails):
     """log P(u) = log P(0) + u slope + sum of signed log rising factorials - log u!; the gate changes the zero class."""
     slope, factorials = rising
     total = (tails["total"][None] * slope).sum() - tails["log_factorial"]
-    for sign, log_a in factorials:
-        total += sign * log_rising_total(tails, log_a[0])
+    total += log_rising_totals(tails, [(sign, log_a[0]) for sign, log_a in factorials])
     nonzero = zero if natural.logit_gate is None else zero + gate.log_nonzero(natural.logit_gate)
     total += (tails["nonzero"][None] * nonzero).sum()
     of_zeros = zero if natural.logit_gate is None else gate.log_zero(zero, natural.logit_gate)

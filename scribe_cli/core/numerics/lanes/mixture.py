@@ -11,8 +11,8 @@ import jax.numpy as jnp
 
 from ...axes import CELL, COMPONENT, GENE
 from .. import mixture
-from ..pairs import at_pairs, sums, tables
-from ..special import log_factorial, log_rising, log_sigmoid, softplus
+from ..pairs import by_factorials, in_order, sums, tables
+from ..special import log_sigmoid, softplus
 from . import Lane
 
 
@@ -36,9 +36,8 @@ def _without_capture(kernel, natural, facts, stats):
 
 
 def _with_capture(kernel, natural, facts, stats):
-    pairs, log_r = stats["pairs"], natural.core["log_r"]
-    count = pairs["count"][None]
-    table = log_rising(at_pairs(log_r[..., None], pairs)[..., 0], count) - log_factorial(count)
+    pairs, log_r, none = stats["pairs"], natural.core["log_r"], jnp.zeros((1, 1, 1, 1))
+    table = by_factorials(pairs, none, none, ((1.0, in_order(log_r, pairs)[..., None]),))[..., 0]
     logit = facts.to_cells(natural.core["logit_p"]) + natural.log_nu
     log_r = jnp.broadcast_to(log_r, (*log_r.shape[:2], pairs["nonzero"].shape[1]))
     total_r = facts.to_cells(jnp.exp(log_r).sum(2, keepdims=True))

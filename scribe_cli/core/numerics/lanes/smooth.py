@@ -37,8 +37,12 @@ def terms(kernel, natural, facts, stats, mix=mixture.marginal):
 
 def node_count(spec, half: float) -> int:
     """Nodes on an interval of half width `half` in log capture."""
-    strip = min(STRIPS.get(spec.kernel, chebyshev.STRIP), GATED if spec.gated else chebyshev.STRIP)
-    return chebyshev.needed(half, strip)
+    return chebyshev.needed(half, strip(spec))
+
+
+def strip(spec) -> float:
+    """Half width of the strip in which the laws of genes are taken to be analytic."""
+    return min(STRIPS.get(spec.kernel, chebyshev.STRIP), GATED if spec.gated else chebyshev.STRIP)
 
 
 MEMBER = Lane("smooth", 3, legal, lambda spec: ("pairs", "cell_pairs", "nodes"), terms, exact=False)
