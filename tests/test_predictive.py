@@ -7,7 +7,7 @@ import pytest
 from scipy.stats import nbinom
 
 from tests import zoo
-from scribe_cli.core.analysis import expected, grid, laws, nodes, predictive, totals
+from scribe_cli.core.analysis import expected, grid, laws, nodes, predictive, tabulate, totals
 from scribe_cli.core.analysis.points import Points, points_of
 from scribe_cli.core.analysis.predictive import Observed
 from scribe_cli.core.model import program
@@ -301,3 +301,65 @@ def test_wild_draws_have_tables_too(spread):
     observed = Observed.of_histogram(cells, genes, np.array([0, 1]), np.array([1, 3]), np.array([2, 1]), np.ones(cells))
     tables = predictive.gene_tables(zoo.SPECS["zinbvcp-mean_odds"], points, observed, 0)
     assert np.isfinite(tables.p).all() and np.all((tables.p >= 0) & (tables.p <= 1))
+
+
+@pytest.mark.parametrize("range_, n_nodes", tabulate.GAUSS)
+@pytest.mark.parametrize("top", [0.05, 0.5, 0.9])
+def test_gauss_rule_holds_up_to_the_range_it_is_used_for(range_, n_nodes, top):
+    """Of log nu in widths of the law at the highest capture, where p is `top`; cells uniform, skewed and in two heaps."""
+    rng = np.random.default_rng(0)
+    heaps = np.repeat([-5.0, -2.0], 100) + 0.25 * rng.normal(size=200)
+    for log_nu in (np.linspace(-5, -2, 200), -2 - rng.gamma(2.0, 0.4, 200), heaps):
+        theta = np.exp(log_nu - log_nu.max()) * top / (1 - top)
+        r = (range_ / np.ptp(log_nu)) ** 2 / top
+        rule = nodes.gauss(log_nu[None], n_nodes)
+        at_nodes = np.exp(rule.x[0] - log_nu.max()) * top / (1 - top)
+        u = np.arange(int(2 * r * theta.max() + 50))[:, None]
+        exact = nbinom.pmf(u, r, 1 / (1 + theta)).mean(1)
+        found = nbinom.pmf(u, r, 1 / (1 + at_nodes)) @ rule.weight[0]
+        np.testing.assert_allclose(found, exact, atol=3e-5 * exact.max(), rtol=0)
+
+
+def test_gauss_rule_of_capture_is_exact_for_polynomials_in_it():
+    rng = np.random.default_rng(0)
+    log_nu = rng.normal(-3, 1.5, size=(4, 60))
+    rule = nodes.gauss_of_capture(log_nu, 3)
+    for power in range(6):
+        np.testing.assert_allclose((rule.weight * np.exp(power * rule.x)).sum(1), np.exp(power * log_nu).mean(1), rtol=1e-9)
+    far = nodes.gauss_of_capture(np.array([[-900.0, -1.0]]), 3)
+    assert np.isfinite(far.x).all()
+
+
+@pytest.mark.parametrize("kernel", ["negative_binomial", "beta_negative_binomial"])
+def test_climbing_by_ratios_is_the_law_by_logarithms(kernel, monkeypatch):
+    rng = np.random.default_rng(1)
+    core = {"log_r": rng.normal(0, 2, (5, 6)), "logit_p": rng.normal(0, 1, (5, 6)), "log_omega": rng.normal(0, 1, (5, 6))}
+    p = plain({name: core[name] for name in kernels.load(kernel).coords}, None, rng.normal(-1, 0.4, (5, 30)))
+    rule, columns = nodes.gauss(p.log_nu, 5), grid.ALL.first(200)
+    climbed = expected.table(kernels.load(kernel), p, rule, columns)
+    monkeypatch.setattr(laws, "DEEP", 1.0)
+    by_logs = expected.table(kernels.load(kernel), p, rule, columns)
+    np.testing.assert_allclose(climbed.pmf, by_logs.pmf, rtol=1e-10, atol=1e-290)
+    np.testing.assert_allclose(climbed.log_cdf, by_logs.log_cdf, rtol=1e-9, atol=1e-14)
+
+
+def test_largest_counts_are_as_likely_where_logarithms_are_spared(monkeypatch):
+    p = points("zinbvcp", n_cells=200)
+    rule = nodes.gauss(p.log_nu, 8)
+    spared = expected.table(KERNEL, p, rule, grid.ALL.first(241))
+    monkeypatch.setattr(expected, "NEAR", 0.0)
+    exact = expected.table(KERNEL, p, rule, grid.ALL.first(241))
+    for n_cells in (1, 100, 10**4, 10**6):
+        np.testing.assert_allclose(np.exp(n_cells * spared.log_cdf), np.exp(n_cells * exact.log_cdf), atol=2e-5, rtol=0)
+
+
+def test_every_gene_has_the_columns_that_all_draws_need():
+    """One draw of them, which the preview does not look at, reaches far further than the others."""
+    p = points("nbvcp")
+    p.core["logit_p"][5] += 4.0
+    found = list(tabulate.summaries(KERNEL, p, N_CELLS, np.zeros(len(GENES)), lambda part: part, 1))
+    assert sorted(np.concatenate([part.genes for part in found])) == list(range(len(GENES)))
+    for part in found:
+        whole = expected.table(KERNEL, p.genes(part.genes), nodes.gauss(p.log_nu, 32), grid.ALL)
+        left = N_CELLS * whole.pmf[len(part.grid.low) :].sum(0).mean(0)
+        assert (left < 20 * tabulate.BEYOND).all()  # the rule looks at the last column alone; that draw has two cells

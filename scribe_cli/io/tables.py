@@ -89,7 +89,7 @@ def write_table(path: Path, table: pd.DataFrame) -> None:
     body = text.to_csv(None, sep="\t", index=False, lineterminator="\n").encode()
     if path.suffix == ".gz":
         buffer = io.BytesIO()
-        with gzip.GzipFile(filename="", mode="wb", fileobj=buffer, compresslevel=6, mtime=0) as file:
+        with gzip.GzipFile(filename="", mode="wb", fileobj=buffer, compresslevel=4, mtime=0) as file:
             file.write(body)
         body = buffer.getvalue()
     path.write_bytes(body)
@@ -100,4 +100,6 @@ def _texts(values: np.ndarray) -> np.ndarray:
     digits = DIGITS.get(values.dtype)
     if digits is None:
         return values
-    return np.array(["" if np.isnan(v) else digits % v for v in values.ravel()], object).reshape(values.shape)
+    texts = np.array([digits % v for v in values.ravel().tolist()], object).reshape(values.shape)
+    texts[np.isnan(values)] = ""
+    return texts

@@ -17,13 +17,14 @@ import numpy as np
 from scipy.special import expit
 
 from . import laws
-from .grid import Grid
+from .grid import SINGLE, Grid
 from .laws import AtNode
 from .nodes import Nodes
 from .points import Points
 
 SMALLEST_MASS = 1e-280  # of a law on the grid, below which its shape there is rounding
 TINY = 1e-300  # of a distribution function: its logarithm times a number of cells is out of reach anyway
+NEAR = 1e-4  # mass above a count, so little that log(1 - x) is -x
 CACHED = 2**18  # entries of a block of columns x draws x genes
 
 
@@ -95,14 +96,15 @@ def _mixed(mean, variance, log_weights):
 
 @dataclass(frozen=True)
 class _Component:
-    """A component of the cells of one kind: its law, and gate and weight, (draws, genes or 1) and (draws, 1)."""
+    """A component of the cells of one kind: its law, and gate and weight, (draws, genes or 1) and (draws, 1), if any."""
 
     law: laws.RisingLaw | laws.FallingLaw
-    gate: np.ndarray
+    gate: np.ndarray | None
     weight: np.ndarray | None
 
     def genes(self, part: slice) -> _Component:
-        return _Component(self.law.genes(part), self.gate if self.gate.shape[1] == 1 else self.gate[:, part], self.weight)
+        shared = self.gate is None or self.gate.shape[1] == 1
+        return _Component(self.law.genes(part), self.gate if shared else self.gate[:, part], self.weight)
 
 
 def table(kernel, points: Points, nodes: Nodes, grid: Grid) -> Table:
@@ -122,62 +124,90 @@ def table(kernel, points: Points, nodes: Nodes, grid: Grid) -> Table:
 
 def _component(kernel, points: Points, k: int, nodes: Nodes) -> _Component:
     one = points.component(k)
-    gate = np.zeros((1, 1)) if one.logit_gate is None else expit(one.logit_gate[:, 0, 0])
+    gate = None if one.logit_gate is None else expit(one.logit_gate[:, 0, 0])
     return _Component(laws.of(kernel, one, nodes), gate, points.weight(k))
 
 
 def _sums(components: Sequence[_Component], weight: np.ndarray, grid: Grid):
-    """(pmf, log cdf, squared bins) of a few genes: sums over the nodes, times their weights (draws, nodes)."""
+    """(pmf, log cdf, squared bins) of a few genes: sums over the nodes, times their weights (draws, nodes).
+
+    The node of highest capture, the last, has the most mass above any count: it says where logarithms are near 0.
+    """
     shape = components[0].law.shape
     pmf, log_cdf = np.zeros((2, len(grid.low), *shape))
     squares = np.zeros((grid.n_bins, *shape))
+    alone = min(SINGLE, grid.n_bins)  # leading bins, each of one column
     pmf_at = [c.law.pmf(grid) for c in components]
-    for m, weight_at in enumerate(weight.T[:, :, None]):
-        f, cdf = _of_cell(components, pmf_at, m)
-        np.log(np.maximum(cdf, TINY, out=cdf), out=cdf)
-        cdf *= weight_at
-        log_cdf += cdf
-        for b, bin_ in enumerate(grid.slices):
-            squares[b] += weight_at * f[bin_].sum(0) ** 2
-        f *= weight_at
-        pmf += f
+    far = None
+    for m in reversed(range(weight.shape[1])):
+        f, weight_at = _of_cell(components, pmf_at, m), weight[:, m, None]
+        far = _far(f) if far is None else far
+        log_cdf[:far] += weight_at * _log_cdf(f[:far])
+        for b in range(alone, grid.n_bins):
+            squares[b] += weight_at * f[grid.slices[b]].sum(0) ** 2
+        weighted = f * weight_at
+        pmf += weighted
+        weighted[:alone] *= f[:alone]
+        squares[:alone] += weighted[:alone]
+    log_cdf[far:] = _log_near_one(pmf[far:])
     return pmf, log_cdf, squares
 
 
-def _of_cell(components: Sequence[_Component], pmf_at: Sequence[AtNode], m: int) -> tuple[np.ndarray, np.ndarray]:
-    """(pmf, distribution function) of a cell at a node."""
+def _of_cell(components: Sequence[_Component], pmf_at: Sequence[AtNode], m: int) -> np.ndarray:
+    """The pmf of a cell at a node."""
     if components[0].weight is None:
         return _gated(components[0], pmf_at[0](m))
-    f, cdf = np.zeros((2, 1, 1, 1))
-    for component, pmf in zip(components, pmf_at, strict=True):
-        of_one = _gated(component, pmf(m))
-        f, cdf = f + component.weight * of_one[0], cdf + component.weight * of_one[1]
-    return f, cdf
+    return sum(c.weight * _gated(c, pmf(m)) for c, pmf in zip(components, pmf_at, strict=True))
 
 
-def _gated(component: _Component, f: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(pmf, distribution function) under the gate, of a pmf that need not sum to 1 and is overwritten.
+def _gated(component: _Component, f: np.ndarray) -> np.ndarray:
+    """The pmf under the gate, of one that need not sum to 1 and is overwritten.
 
     A law whose whole mass lies beyond the grid, as wild draws of a fit that has not converged can have it, stands at the
     last column.
     """
-    cdf = _cumulative(f)
-    beyond = ~(cdf[-1] > SMALLEST_MASS)
+    total = f.sum(0)
+    beyond = ~(total > SMALLEST_MASS)
     if beyond.any():
-        f[:, beyond], cdf[:, beyond] = 0.0, 0.0
-        f[-1, beyond], cdf[-1, beyond] = 1.0, 1.0
-    scale = (1 - component.gate) / cdf[-1]
-    f *= scale
+        f[:, beyond] = 0.0
+        f[-1, beyond] = total[beyond] = 1.0
+    if component.gate is None:
+        f /= total
+        return f
+    f *= (1 - component.gate) / total
     f[0] += component.gate
-    cdf *= scale
-    cdf += component.gate
-    return f, cdf
+    return f
+
+
+def _far(f: np.ndarray) -> int:
+    """How many columns of a pmf it takes until less than NEAR is left, of all draws and genes."""
+    cdf = np.zeros(f.shape[1:])
+    for i, column in enumerate(f):
+        cdf += column
+        if cdf.min() > 1 - NEAR:
+            return i
+    return len(f)
+
+
+def _log_cdf(f: np.ndarray) -> np.ndarray:
+    cdf = _cumulative(f)
+    return np.log(np.maximum(cdf, TINY, out=cdf), out=cdf)
+
+
+def _log_near_one(pmf: np.ndarray) -> np.ndarray:
+    """The mean over cells of the logarithm of the distribution function, from the last columns of the mean pmf.
+
+    Cells' logarithms are here minus what is above to a part of NEAR, and P(max <= m) errs by less than NEAR / 5.
+    """
+    above = np.zeros_like(pmf)
+    above[:-1] = _cumulative(pmf[:0:-1])[::-1]
+    return np.log1p(-above)
 
 
 def _cumulative(f: np.ndarray) -> np.ndarray:
     """np.cumsum over the first axis, ten times as fast."""
     out = np.empty_like(f)
-    out[0] = f[0]
+    out[:1] = f[:1]
     for i in range(1, len(f)):
         np.add(out[i - 1], f[i], out=out[i])
     return out

@@ -75,6 +75,13 @@ class Grid:
         return (self.bin[:, None] == np.arange(self.n_bins)).astype(float)
 
 
+def sized(grid: Grid, count: np.ndarray) -> np.ndarray:
+    """The number of columns, FEWEST or more, up to the end of the bin that each count lies in, or of the last bin."""
+    stops = np.array([s.stop for s in grid.slices])
+    bins = np.searchsorted(grid.bins()[1], count)
+    return np.maximum(stops[np.minimum(bins, len(stops) - 1)], FEWEST)
+
+
 def sizes(grid: Grid) -> list[int]:
     """Numbers of columns that genes may take: each half as many again as the one before, and where a bin ends."""
     ends = [b.stop for b in grid.slices]

@@ -23,6 +23,7 @@ from .points import Points
 BLOCK = 128  # genes whose law is evaluated in one compiled call
 POINTS = 8  # counts of one compiled call
 FARTHEST = 2**15  # count up to which every one is looked at on the way down
+DEEP = -600.0  # log P(0) from which ratios climb without underflow
 MARGIN = 64  # counts beyond half as many again as are asked for, at which it starts
 
 # a law's values at one node: (columns, draws, genes) of a pmf that need not sum to 1
@@ -55,16 +56,42 @@ class RisingLaw:
         return len(grid.points)
 
     def pmf(self, grid: Grid) -> AtNode:
-        still = _log_rising([(s, a[0]) for s, a in self.rising if len(a) == 1], grid, self.shape)
-        still -= gammaln(grid.points + 1)[:, None, None]
-        u = grid.points[:, None, None]
+        """Single counts climb by the ratios of neighbouring probabilities, an eighth of the cost of an exponential."""
+        n = grid.n_single if self.zero.min() > DEEP else 0
+        if n == len(grid.points):
+            return self._climb(n)
+        climb, jump = self._climb(n), self._by_logs(grid, n)
+        return lambda m: _columns(np.concatenate([climb(m), jump(m)]), grid)
+
+    def _climb(self, n: int) -> AtNode:
+        """P(u) for u < n."""
+        u = np.arange(max(n - 1, 0), dtype=float)[:, None, None]
+        still, moving = _split(self.rising)
+        ratio = _climbed(still, np.tile(1 / (u + 1), (1, *self.shape)), u)
 
         def at(m: int) -> np.ndarray:
-            f = u * self.slope[m] + still
+            f = np.empty((n, *self.shape))
+            f[:1] = np.exp(self.zero[m])
+            np.multiply(ratio, np.exp(self.slope[m]), out=f[1:])
+            _climbed([(sign, a[m]) for sign, a in moving], f[1:], u)
+            for i in range(1, n):
+                f[i] *= f[i - 1]
+            return f
+
+        return at
+
+    def _by_logs(self, grid: Grid, first: int) -> AtNode:
+        """The law at the grid's points from the `first` on."""
+        still, moving = _split(self.rising)
+        u = grid.points[first:, None, None]
+        fixed = _log_rising(still, grid, self.shape)[first:] - gammaln(u + 1)
+
+        def at(m: int) -> np.ndarray:
+            f = u * self.slope[m] + fixed
             f += self.zero[m]
-            if any(len(a) > 1 for _, a in self.rising):
-                f += _log_rising([(s, a[m]) for s, a in self.rising if len(a) > 1], grid, self.shape)
-            return _columns(np.exp(f, out=f), grid)
+            if moving:
+                f += _log_rising([(sign, a[m]) for sign, a in moving], grid, self.shape)[first:]
+            return np.exp(f, out=f)
 
         return at
 
@@ -142,6 +169,20 @@ def log_pmf(kernel, n: dict[str, np.ndarray], zero: np.ndarray, last: int) -> np
     for u in range(last):
         out[u + 1] += out[u]
     return out
+
+
+def _split(rising):
+    """(those of all nodes alike, (sign, (draws, genes)); those of each node's own, (sign, (nodes, draws, genes)))."""
+    still = [(sign, a[0]) for sign, a in rising if len(a) == 1]
+    return still, [(sign, a) for sign, a in rising if len(a) > 1]
+
+
+def _climbed(terms, ratio: np.ndarray, u: np.ndarray) -> np.ndarray:
+    """The ratios times those of the rising factorials, in place: (a)_{u+1} / (a)_u = a + u."""
+    for sign, log_a in terms:
+        factor = np.exp(log_a) + u
+        np.multiply(ratio, factor, out=ratio) if sign > 0 else np.divide(ratio, factor, out=ratio)
+    return ratio
 
 
 def _some(v: np.ndarray, part: slice) -> np.ndarray:

@@ -13,7 +13,7 @@ import numpy as np
 
 from .points import Points
 
-ENTRIES = 2**21  # of Lanczos vectors in memory at one time
+ENTRIES = 2**19  # of Lanczos vectors in memory at one time
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,10 @@ class Nodes:
     def none(cls, n_draws: int) -> Nodes:
         """Every molecule counted: one node at log nu = 0."""
         return cls.of(np.zeros((n_draws, 1)), np.ones((n_draws, 1)))
+
+    def draws(self, index) -> Nodes:
+        """Of some of the draws."""
+        return Nodes(self.x[index], self.weight[index], self.kind)
 
     def of_kind(self, kind: int) -> Nodes:
         """Those of one kind of cells."""
@@ -57,6 +61,15 @@ def gauss(log_nu: np.ndarray, n_nodes: int) -> Nodes:
     squared first components of its eigenvectors the weights (Golub and Welsch 1969).
     """
     return _by_blocks(log_nu, n_nodes, lambda s: _golub_welsch(*_lanczos(s, min(n_nodes, s.shape[1]))))
+
+
+def gauss_of_capture(log_nu: np.ndarray, n_nodes: int) -> Nodes:
+    """Gauss's rule for polynomials in nu, not log nu: exact up to degree 2 n_nodes - 1."""
+    top = log_nu.max(1, keepdims=True)
+    nu = np.exp(log_nu - top)
+    found = gauss(nu, n_nodes)
+    lowest = np.maximum(nu.min(1, keepdims=True), np.finfo(float).tiny)  # a node may round below
+    return Nodes.of(top + np.log(np.maximum(found.x, lowest)), found.weight)
 
 
 def groups(log_nu: np.ndarray, n_groups: int) -> Nodes:

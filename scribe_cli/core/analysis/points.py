@@ -63,6 +63,11 @@ class Points:
         kind = None if self.kind_of_cell is None else self.kind_of_cell[index]
         return replace(self, log_nu=log_nu, kind_of_cell=kind)
 
+    def draws(self, index) -> Points:
+        """Some of the draws."""
+        weights, log_nu = (None if v is None else v[index] for v in (self.log_weights, self.log_nu))
+        return replace(self._taken(0, index), log_weights=weights, log_nu=log_nu)
+
     def component(self, k: int) -> Points:
         """Cells that are all of one component."""
         return replace(self._taken(1, slice(k, k + 1)), log_weights=None)

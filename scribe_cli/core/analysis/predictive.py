@@ -17,13 +17,13 @@ from ..model.spec import ModelSpec
 from ..numerics import kernels
 from . import grid, maxima, replicates, tabulate
 from .points import Points
-from .replicates import Replicates
+from .replicates import Replicates, Statistic
 from .tabulate import Part
 
 STATISTICS = ("mean", "var", "zero", "max")
 GENES = 1  # a stream of random numbers
 REPLICATES = 1000  # at least so many, however few the draws
-ENTRIES = 2**21  # of replicates x genes x columns in memory at one time
+ENTRIES = 2**19  # of replicates x genes x columns in memory at one time
 
 
 @dataclass(frozen=True)
@@ -103,42 +103,49 @@ def _summaries(part: Part, observed: Observed, seed: int) -> tuple[np.ndarray, d
     """(genes, {column of the gene table: (genes,)}, rows of the histogram's table) of some genes."""
     rng = np.random.default_rng([seed, GENES, part.genes[0]])
     per_draw = -(-REPLICATES // part.moments.mean.shape[0])
-    drawn = replicates.draw(part.table, part.moments, part.grid, observed.n_cells, rng, per_draw)
+    drawn = replicates.draw(part.table, part.grid, observed.n_cells, rng, per_draw)
     largest = maxima.summary(part.table.log_cdf, part.grid, observed.n_cells, observed.maximum[part.genes])
-    values = _statistics(drawn, part.genes, observed) | largest
+    values = _statistics(drawn, part, observed) | largest
     return part.genes, values, _bands(drawn, part, observed, largest["max_q95"])
 
 
-def _statistics(drawn: Replicates, genes: np.ndarray, observed: Observed) -> dict[str, np.ndarray]:
-    n = observed.n_cells
-    rows = {
-        "mean": (observed.mean[genes], drawn.mean_pred, drawn.mean),
-        "var": (observed.variance[genes], drawn.var_pred, drawn.var),
-        "zero": (observed.tally[genes, 0] / n, drawn.bins_pred[0] / n, drawn.bins[0] / n),
+def _statistics(drawn: Replicates, part: Part, observed: Observed) -> dict[str, np.ndarray]:
+    genes = part.genes
+    zeros = _columns("zero", observed.tally[genes, 0], drawn.bin(0))
+    return {
+        **_columns("mean", observed.mean[genes], drawn.mean(part.moments)),
+        **_columns("var", observed.variance[genes], drawn.variance(part.moments)),
+        **{name: v if name == "zero_p" else v / observed.n_cells for name, v in zeros.items()},
     }
-    out = {}
-    for name, (obs, pred, values) in rows.items():
-        low, high = replicates.interval(values)
-        p = replicates.mid_p(values, obs)
-        out |= {f"{name}_obs": obs, f"{name}_pred": pred, f"{name}_q05": low, f"{name}_q95": high, f"{name}_p": p}
-    return out
+
+
+def _columns(name: str, obs: np.ndarray, drawn: Statistic) -> dict[str, np.ndarray]:
+    low, high = replicates.interval(drawn.values)
+    p = replicates.mid_p(drawn.values, obs)
+    return {f"{name}_obs": obs, f"{name}_pred": drawn.pred, f"{name}_q05": low, f"{name}_q95": high, f"{name}_p": p}
 
 
 def _bands(drawn: Replicates, part: Part, observed: Observed, max_q95: np.ndarray) -> dict[str, np.ndarray]:
     """Rows of the histogram's table: for each gene the bins up to its largest count, seen or to be expected."""
     first, last = part.grid.bins()
     reached = first <= np.maximum(observed.maximum[part.genes], max_q95)[:, None]
-    gene, bin_ = np.nonzero(reached)
-    low, high = replicates.interval(drawn.bins[bin_, gene])
+    rows = [_band(drawn, b, np.flatnonzero(reached[:, b])) for b in np.flatnonzero(reached.any(0))]
+    gene, bin_, pred, low, high = (np.concatenate(v) for v in zip(*rows, strict=True))
     return {
         "gene": part.genes[gene],
         "count_from": first[bin_],
         "count_to": last[bin_],
         "obs": observed.tally[part.genes[gene], bin_],
-        "pred": drawn.bins_pred[bin_, gene],
+        "pred": pred,
         "q05": low,
         "q95": high,
     }
+
+
+def _band(drawn: Replicates, b: int, genes: np.ndarray) -> tuple[np.ndarray, ...]:
+    """(gene, bin, predicted, 5 %, 95 %) of one bin, (genes,) each."""
+    cells = drawn.bin(b, genes)
+    return genes, np.full(len(genes), b), cells.pred, *replicates.interval(cells.values)
 
 
 def _smallest_p(columns: dict[str, np.ndarray]) -> np.ndarray:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 
 from .style import BLUE, GREY, WIDE, legend, log_axis, one, picture, points
@@ -16,7 +18,15 @@ def capture(library: np.ndarray, low: np.ndarray, mid: np.ndarray, high: np.ndar
     log_axis(axes.xaxis, library[seen])
     log_axis(axes.yaxis, mid[seen])
     if seen.any():
-        axes.vlines(library[seen], low[seen], high[seen], color=GREY, linewidth=0.5, alpha=0.5, rasterized=True)
+        _bars(axes, library[seen], low[seen], high[seen])
         points(axes, library[seen], mid[seen], BLUE, label="a cell: middle, and 5 to 95 %")
         legend(axes, "upper left")
     return figure
+
+
+def _bars(axes: Axes, x: np.ndarray, low: np.ndarray, high: np.ndarray) -> None:
+    """Vertical lines. `Axes.vlines` measures each of thousands by itself, in a second."""
+    ends = np.stack([np.column_stack([x, low]), np.column_stack([x, high])], 1)
+    axes.add_collection(LineCollection(ends, color=GREY, linewidth=0.5, alpha=0.5, rasterized=True), autolim=False)
+    axes.update_datalim(ends.reshape(-1, 2))
+    axes.autoscale_view()
