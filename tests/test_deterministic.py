@@ -9,7 +9,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from scribe_cli import load
+from scribe_cli.cli.main import main
 from scribe_cli.core.inference import ascent, deterministic, mode, standardised, svi
+from scribe_cli.run.fitting import findings, inference
+from scribe_cli.run.recipe import config
+from scribe_cli.run.reporting import verdict
+from tests import fits
 from tests.test_inference import problem, start_of
 
 SHAPES = {"a": (1, 1, 50), "b": (1, 1, 50), "c": (1, 1, 1), "d": (1, 7, 1)}
@@ -94,16 +100,16 @@ def test_value_and_slope_are_those_of_the_stochastic_elbo_with_the_same_draws(na
     np.testing.assert_allclose(slope, of_theirs, rtol=1e-8, atol=1e-8)
 
 
-@pytest.mark.parametrize("name", ["nbdm-canonical", "nbvcp-mean_odds-eta", "zinbvcp-mean_disp"])
+@pytest.mark.parametrize("name", ["nbdm-canonical", "nbvcp-mean_odds-eta"])
 def test_it_ends_where_many_fresh_draws_say_too(name):
-    """By the decrement of 1,024 other draws, which have an error of their own: less than is allowed."""
+    """The best guide for 512 other draws, which have an error of their own, is a few times what is allowed away."""
     p, start = at_mode(name)
     ended = deterministic.fit(p, start, 42)
     assert not ended.why and ended.decrement < deterministic.TOLERANCE
     elbo = deterministic.Elbo(p, start)
     allowed = max(deterministic.LITTLE, deterministic.LOST * elbo.size)
     assert ended.shortfall < allowed and len(ended.losses) < 100
-    best = ascent.climb(functools.partial(elbo, elbo.draws(512, 7)), np.zeros(elbo.size), ascent.Memory(), 1e-3, False, lambda *_: None, lambda: True)
+    best = ascent.climb(functools.partial(elbo, elbo.draws(256, 7)), np.zeros(elbo.size), ascent.Memory(), 1e-3, False, lambda *_: None, lambda: True)
     apart = jax.tree.map(lambda a, b: np.asarray(a - b), ended.params, elbo.params(best.x))
     sds = jax.tree.map(np.exp, ended.params["log_sd"])
     assert best.converged
@@ -142,3 +148,40 @@ def test_an_elbo_that_is_not_finite_at_the_start_is_given_up(monkeypatch):
     p, start = at_mode("nbdm-canonical")
     monkeypatch.setattr(deterministic, "_add", lambda problem, unravel, x, *_: (jnp.nan, jnp.full_like(x, jnp.nan)))
     assert "not finite" in deterministic.fit(p, start, 0).why
+
+
+@pytest.mark.parametrize(
+    "key, value, adam",
+    [
+        ("svi.n_steps", 500, True),
+        ("svi.batch_size", 10**6, True),
+        ("svi.learning_rate", 0.1, True),
+        ("svi.n_samples", 20, False),
+        ("seed", 1, False),
+    ],
+)
+def test_three_keys_of_a_recipe_choose_the_stochastic_optimiser(key, value, adam):
+    assert inference.svi_options(config.load("nbvcp", {key: value})).by_adam == adam
+
+
+def test_giving_up_is_said_and_written(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(deterministic, "AFFORDABLE", {True: 1, False: 1})
+    source, out = fits.h5ad(tmp_path), tmp_path / "out"
+    settings = ["svi.n_samples=40", "output.ppc_samples=2"]
+    assert main(["fit", str(source.path), "--recipe", "nbdm", "-o", str(out), *(w for s in settings for w in ("--set", s))]) == 0
+    assert "the deterministic optimiser has given up" in capsys.readouterr().err
+    metrics = load(out).metrics
+    assert metrics["optimiser"] == "lbfgs, then adam" and metrics["guide_gradients"] > 1 and metrics["n_steps"] >= 1000
+    page = (out / "report.html").read_text(encoding="utf-8")
+    assert "the stochastic optimiser" in page and "Over the last quarter" in page
+
+
+FOUND = {"converged": True, "optimiser": "lbfgs", "n_steps": 13, "mode_steps": 6, "mode_decrement": 3.0}
+FOUND |= {"guide_draws": 16, "guide_decrement": 0.004, "guide_shortfall": 0.12}
+
+
+def test_the_report_says_what_is_left_and_what_is_lost():
+    said = verdict._svi(FOUND)
+    assert "in 6 steps" in said and "in 13 steps on the ELBO of 16 fixed draws" in said and "0.004" in said and "0.12" in said
+    assert not findings.of_svi(FOUND)
+    assert "mode has not been found after 6 steps (3 nats" in findings.of_svi(FOUND | {"converged": False})["not_converged"]

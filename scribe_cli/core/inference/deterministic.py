@@ -26,7 +26,7 @@ PAIRS = 8  # of draws, in one call
 MORE = 4  # times as many draws check the others
 STEPS = 25  # that more draws will take, at least
 # gradients of the log joint, where its sum is of few numbers, a millisecond, and where it is of many; Adam takes 2,000 and more
-AFFORDABLE = {True: 40_000, False: 3_000}
+AFFORDABLE = {True: 80_000, False: 3_000}
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Ended:
 
 
 class Elbo:
-    """f(x, pairs) -> (value, slope) of the ELBO of fixed draws in the coordinates x (n,), which are 0 at the start."""
+    """f(draws, x) -> (value, slope (n,)) of the ELBO of fixed draws in the coordinates x (n,), which are 0 at the start."""
 
     def __init__(self, problem: Problem, start: dict):
         products = jax.jit(curvature.products(problem))(start, problem.facts, problem.stats)
