@@ -26,7 +26,7 @@ PAIRS = 8  # of draws, in one call
 MORE = 4  # times as many draws check the others
 STEPS = 25  # that more draws will take, at least
 # gradients of the log joint, where its sum is of few numbers, a millisecond, and where it is of many; Adam takes 2,000 and more
-AFFORDABLE = {True: 80_000, False: 3_000}
+AFFORDABLE = {True: 40_000, False: 3_000}
 
 
 @dataclass(frozen=True)
