@@ -135,7 +135,10 @@ def test_the_command_shows_the_equations_the_sites_and_the_lanes(capsys, data):
         ["mu_unconstrained", "gene", *mu, "log mu"],
         ["phi_unconstrained", "one", *phi, "log phi"],
     ]
-    assert shown[-1] == "inference: the mode by Newton's method, then Adam on the ELBO of a mean-field guide from there"
+    assert shown[-1] == (
+        "inference: the mode by Newton's method, then a mean-field guide from there by L-BFGS on the ELBO of fixed draws; "
+        "by Adam if that does not converge, or with svi.n_steps, svi.batch_size or svi.learning_rate"
+    )
     assert shown[-2] == "likelihood: histogram, exact (slower ways to the same number: dense)"
 
 
@@ -152,7 +155,9 @@ def test_with_data_the_sizes_of_components_and_datasets_too(tmp_path, capsys):
     "settings, said",
     [
         (["guide.family=laplace"], "its curvature as the guide"),
-        (["svi.batch_size=9"], "9 cells at a time"),
+        (["svi.batch_size=9"], "Adam .*9 cells at a time .svi.batch_size."),
+        (["svi.n_steps=9", "svi.learning_rate=0.1"], "then Adam .*.svi.n_steps and svi.learning_rate.$"),
+        (["engine=dense"], "or where the data are too large for all cells at once"),
         (["unconstrained=true", "prob_prior=gaussian"], "scales held"),
         (["inference_method=mcmc"], "NUTS from the mode.*whitened by the curvature"),
         (["inference_method=mcmc", "mcmc.svi_init=false"], "NUTS from around the start, with masses tuned"),

@@ -14,6 +14,8 @@ from .recipe import starter as starting
 from .terminal.console import Console
 from .terminal.table import Table
 
+ADAMS = ("n_steps", "batch_size", "learning_rate")  # keys of svi that choose the stochastic optimiser
+
 
 def listing() -> Table:
     """Name and first line of each bundled recipe."""
@@ -82,10 +84,20 @@ def _inference(config: recipes.Config, spec: ModelSpec) -> str:
         return f"NUTS {start}, with masses tuned in the warm-up" + (f" ({several})" if several else "")
     if config.guide.family == "laplace":
         return "the mode by Newton's method, then its curvature as the guide (laplace), moved to where the ELBO is highest"
-    if config.svi.batch_size is not None:
-        return f"Adam on the ELBO of a mean-field guide, {config.svi.batch_size:,} cells at a time (svi.batch_size)"
     mode = "the mode by Newton's method" + (", scales held (of a hierarchy it is no estimate)" if spec.hierarchical else "")
-    return f"{mode}, then Adam on the ELBO of a mean-field guide from there"
+    asked = [f"svi.{key}" for key in ADAMS if getattr(config.svi, key) is not None]
+    if config.svi.batch_size is not None:
+        return f"Adam on the ELBO of a mean-field guide, {config.svi.batch_size:,} cells at a time ({' and '.join(asked)})"
+    if asked:
+        return f"{mode}, then Adam on the ELBO of a mean-field guide from there ({' and '.join(asked)})"
+    return f"{mode}, then a mean-field guide from there by L-BFGS on the ELBO of fixed draws; {_otherwise(config, spec)}"
+
+
+def _otherwise(config: recipes.Config, spec: ModelSpec) -> str:
+    from ..core.numerics import choose
+
+    large = ", or where the data are too large for all cells at once" if choose.choose(spec, config.engine).batched else ""
+    return f"by Adam if that does not converge{large}, or with {', '.join(f'svi.{key}' for key in ADAMS[:-1])} or svi.{ADAMS[-1]}"
 
 
 def _likelihood(config: recipes.Config, lanes: Sequence[str]) -> str:

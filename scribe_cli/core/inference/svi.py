@@ -1,6 +1,8 @@
-"""Stochastic variational inference: Adam on the ELBO in a chunked scan, until the smoothed ELBO stands still.
+"""Variational inference: the mode, then a guide from there, and what is reported of it.
 
-Draws come in antithetic pairs: for a log density that is nearly quadratic under the guide, the noise of the
+A mean-field guide is found without chance (deterministic.py) where all cells are taken at once. Where they are not, where the
+recipe asks for steps, and where that does not converge, by Adam on the ELBO in a chunked scan, until the smoothed ELBO stands
+still. Its draws come in antithetic pairs: for a log density that is nearly quadratic under the guide, the noise of the
 gradient of a location then cancels. Steps are in units of the guide's own starting spread, so one learning rate
 serves a gene with ten counts and one with a million.
 """
@@ -9,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import jax
 import jax.numpy as jnp
@@ -19,7 +21,7 @@ import optax
 from ...errors import NumericalError
 from ..model import derive
 from ..padding import cut, on_ladder
-from . import batches, curvature, guides, mode, whitening
+from . import batches, curvature, deterministic, guides, mode, whitening
 from .plan import Plan
 from .posterior import ENTRIES, Posterior, lifted
 from .problem import Problem, normals, purpose_key
@@ -36,7 +38,10 @@ CENTRED = True
 
 @dataclass(frozen=True)
 class Options:
-    """n_steps None: until converged; learning_rate None: 0.1, in units of the guide's starting spread; guide: its family."""
+    """n_steps None: until converged; learning_rate None: 0.1, in units of the guide's starting spread; guide: its family.
+
+    stochastic: whether Adam is asked for, as it is too by the first two.
+    """
 
     n_steps: int | None = None
     learning_rate: float | None = None
@@ -44,6 +49,11 @@ class Options:
     n_samples: int = 500
     seed: int = 42
     guide: str = "mean_field"
+    stochastic: bool = False
+
+    @property
+    def by_adam(self) -> bool:
+        return self.stochastic or self.n_steps is not None or self.learning_rate is not None
 
 
 @dataclass(frozen=True)
@@ -51,7 +61,8 @@ class Fitted:
     """Where a fit ended: guide parameters {group: {site: array}} on rows, the mode if it was sought, the way there.
 
     losses, rates: (steps,); gain, noise: nats won by the last window over the one before, and its standard error; of a guide
-    that is found without steps losses are those of the search for the mode, and gain what it would still win.
+    that is found without chance gain is what it would still win, and losses of a Laplace guide are the search's for the mode.
+    optimiser: its name in metrics.json; figures: more numbers for there; given_up: why it is Adam's after all, else empty.
     """
 
     params: dict
@@ -61,6 +72,9 @@ class Fitted:
     converged: bool
     gain: float
     noise: float
+    optimiser: str = "adam"
+    figures: Mapping[str, float] = field(default_factory=dict)
+    given_up: str = ""
 
 
 def fit(problem: Problem, start: dict, options: Options, on_step: Callable = lambda **_: None) -> Fitted:
@@ -81,8 +95,23 @@ def fit(problem: Problem, start: dict, options: Options, on_step: Callable = lam
         found, start = None if problem.spec.hierarchical else reached, reached.thetas
     if options.guide == "laplace":
         return _laplace(problem, found, seen, options.seed, on_step)
-    log_sds = curvature.guide_log_sd(problem, _diagonal(problem, start))
-    return _optimise(problem, {"loc": dict(start), "log_sd": log_sds}, found, options, on_step)
+    if problem.minibatch is not None or options.by_adam:
+        log_sds = curvature.guide_log_sd(problem, _diagonal(problem, start))
+        return _optimise(problem, {"loc": dict(start), "log_sd": log_sds}, found, options, on_step)
+    ended = deterministic.fit(problem, start, options.seed, on_step)
+    if not ended.why:
+        return Fitted(ended.params, found, ended.losses, np.zeros(len(ended.losses)), True, ended.decrement, 0.0, "lbfgs", _figures(ended))
+    fitted = _optimise(problem, ended.params, found, options, on_step)
+    return replace(fitted, optimiser="lbfgs, then adam", figures=_figures(ended), given_up=ended.why)
+
+
+def _figures(ended: deterministic.Ended) -> dict[str, float]:
+    return {
+        "guide_decrement": ended.decrement,
+        "guide_shortfall": ended.shortfall,
+        "guide_draws": 2 * ended.pairs,
+        "guide_gradients": ended.gradients,
+    }
 
 
 def _laplace(problem: Problem, found: mode.Mode, losses: list[float], seed: int, on_step: Callable) -> Fitted:
@@ -90,7 +119,8 @@ def _laplace(problem: Problem, found: mode.Mode, losses: list[float], seed: int,
     if problem.minibatch is not None or problem.row_of_cell is not None:
         raise ValueError("a Laplace guide needs every cell in a row of its own, all of them at once (DESIGN.md 1.3)")
     params, gain = whitening.centred(problem, whitening.around(problem, found.thetas, seed), seed, on_step)
-    return Fitted(params, found, np.array(losses), np.zeros(len(losses)), found.converged and gain < STILL_TO_GAIN, gain, 0.0)
+    converged = found.converged and gain < STILL_TO_GAIN
+    return Fitted(params, found, np.array(losses), np.zeros(len(losses)), converged, gain, 0.0, "newton")
 
 
 def posterior(problem: Problem, fitted: Fitted, options: Options) -> Posterior:
@@ -108,7 +138,8 @@ def posterior(problem: Problem, fitted: Fitted, options: Options) -> Posterior:
         "elbo_sd": elbo_sd,
         "elbo_gain_last_window": fitted.gain,
         "elbo_noise_last_window": fitted.noise,
-        "optimiser": "newton" if options.guide == "laplace" else "adam",
+        "optimiser": fitted.optimiser,
+        **fitted.figures,
     }
     if found:
         diagnostics |= {"mode_log_joint": found.value, "mode_decrement": found.decrement, "mode_steps": found.steps}

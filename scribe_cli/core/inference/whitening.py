@@ -52,7 +52,7 @@ def around(problem: Problem, at: dict, seed: int = 0) -> dict:
 
     Every cell has a row of its own: rows that stand for several know less of a cell's spread.
     """
-    params = {"loc": dict(at)} | _within(jax.jit(curvature.products(problem))(at, problem.facts, problem.stats))
+    params = {"loc": dict(at)} | blocks(jax.jit(curvature.products(problem))(at, problem.facts, problem.stats))
     size, unravel = sum(v.size for v in at.values()), ravel_pytree(at)[1]
 
     @jax.jit
@@ -107,7 +107,7 @@ def centred(problem: Problem, params: dict, seed: int = 0, on_step: Callable = l
     return params, gain
 
 
-def _within(products: Mapping) -> dict:
+def blocks(products: Mapping) -> dict:
     """{log_sd: {site: array}, on_<site>: {later site of its shape: array}}: the lower factors of the blocks' inverses."""
     place = {site: i for i, site in enumerate(products)}
     shape_of = {site: v.shape[1:] for site, v in products.items()}

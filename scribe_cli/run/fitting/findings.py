@@ -61,6 +61,9 @@ def of_svi(diagnostics: Mapping) -> dict[str, str]:
         text = f"the mode or the middle of the guide has not been found after {diagnostics['n_steps']:,} steps"
         left = f"{diagnostics['mode_decrement']:.3g} and {diagnostics['elbo_gain_last_window']:.3g} nats are left"
         return {"not_converged": f"{text} ({left}); choose guide: {{family: mean_field}}"}
+    if diagnostics["optimiser"] == "lbfgs":
+        text = f"the mode has not been found after {diagnostics['mode_steps']:,} steps ({diagnostics['mode_decrement']:.3g} nats are left)"
+        return {"not_converged": f"{text}, though the guide has; look at the counts and the priors before you trust the MAP"}
     gain, noise = diagnostics["elbo_gain_last_window"], diagnostics["elbo_noise_last_window"]
     seen = f"last gain {gain:.3g} nats, noise {noise:.3g}" if np.isfinite(gain) else "too few to judge by"
     steps = f"{diagnostics['n_steps']:,} steps ({seen})"

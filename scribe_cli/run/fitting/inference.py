@@ -14,7 +14,16 @@ from ..terminal.console import Console
 from . import assemble, findings
 from .assemble import Collected
 
-VERDICT = ("n_steps", "elbo", "elbo_sd", "elbo_gain_last_window", "elbo_noise_last_window", "mode_decrement")
+VERDICT = (
+    "n_steps",
+    "elbo",
+    "elbo_sd",
+    "elbo_gain_last_window",
+    "elbo_noise_last_window",
+    "mode_decrement",
+    "guide_decrement",
+    "guide_shortfall",
+)
 
 
 @dataclass(frozen=True)
@@ -44,6 +53,8 @@ def _svi(collected: Collected, spec: ModelSpec, config: Config, console: Console
         problem = assemble.problem(collected, spec, config.engine, config.svi.batch_size, share_rows=shared)
         start = assemble.start(collected, problem, config.seed, _progress(console))
         fitted = svi.fit(problem, start, options, _progress(console))
+    if fitted.given_up:
+        console.notice(f"the deterministic optimiser has given up ({fitted.given_up}): the guide is the stochastic one's (Adam)")
     with console.phase("draws"):
         posterior = svi.posterior(problem, fitted, options)
     found = posterior.diagnostics
@@ -54,7 +65,8 @@ def _svi(collected: Collected, spec: ModelSpec, config: Config, console: Console
 
 def svi_options(config: Config) -> svi.Options:
     s = config.svi
-    return svi.Options(s.n_steps, s.learning_rate, s.early_stopping, s.n_samples, config.seed, config.guide.family)
+    stochastic = s.batch_size is not None
+    return svi.Options(s.n_steps, s.learning_rate, s.early_stopping, s.n_samples, config.seed, config.guide.family, stochastic)
 
 
 def _mcmc(collected: Collected, spec: ModelSpec, config: Config, console: Console) -> Inferred:

@@ -37,6 +37,12 @@ OF_METHOD = {
         "mode_log_joint",
         "mode_decrement",
         "mode_steps",
+        # of the deterministic optimiser of a mean-field guide: nats left in its ELBO, nats lost since its draws are so many,
+        # these, and the gradients of the log joint that it took
+        "guide_decrement",
+        "guide_shortfall",
+        "guide_draws",
+        "guide_gradients",
     ),
     "mcmc": ("rhat", "ess_bulk", "ess_tail", "divergences", "ebfmi", "max_treedepth_hits", "label_switches"),
 }

@@ -61,12 +61,12 @@ class Block(BaseModel):
 class Svi(Block):
     """Variational inference, and the start of mcmc."""
 
-    n_steps: Count | None = _key(None, f"{WHOLE} from 1, or null", "steps of the optimiser; null: until converged")
+    n_steps: Count | None = _key(None, f"{WHOLE} from 1, or null", "steps of Adam, which any number chooses; null: until converged")
     batch_size: Count | None = _key(
-        None, f"{WHOLE} from 1, or null", "cells in a minibatch; null: all where it is affordable"
+        None, f"{WHOLE} from 1, or null", "cells in a minibatch of Adam, which any number chooses; null: all where it is affordable"
     )
-    learning_rate: Positive | None = _key(None, f"{NUMBER} above 0, or null", "first step size; null: chosen")
-    early_stopping: bool = _key(True, "true or false", "stop when converged; false runs all of n_steps")
+    learning_rate: Positive | None = _key(None, f"{NUMBER} above 0, or null", "first step size of Adam, which any number chooses; null: chosen")
+    early_stopping: bool = _key(True, "true or false", "stop Adam when converged; false runs all of n_steps")
     n_samples: Whole = _key(500, f"{WHOLE} from 2", "posterior draws", ge=2)
 
 

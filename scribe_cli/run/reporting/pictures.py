@@ -45,6 +45,9 @@ def of_loss(m: Material) -> Picture:
     losses = m.stored.group("fit_history")["loss"]
     if m.metrics["optimiser"] == "newton":
         return picture(loss(losses), f"Loss over the {len(losses):,} steps of the search for the mode, whose curvature is the guide's.")
+    if m.metrics["optimiser"] == "lbfgs":
+        text = f"Loss over the {len(losses):,} steps of the guide, from the mode on. Its draws are fixed, so it has no noise; it jumps"
+        return picture(loss(losses), f"{text} where more draws were taken.")
     text, quarter = f"Loss over {len(losses):,} steps.", len(losses) // 4
     if quarter:
         last, before = losses[-quarter:], losses[-2 * quarter : -quarter]

@@ -120,6 +120,12 @@ def _svi(d) -> str:
             f"would gain {words.number(d['elbo_gain_last_window'])} nats"
         )
     mode = f"the mode was found first, in {d['mode_steps']:,} steps; " if "mode_steps" in d else ""
+    if d["optimiser"] == "lbfgs":
+        return (
+            f"the fit has converged: {mode}then the guide, in {d['n_steps']:,} steps on the ELBO of {d['guide_draws']:,} fixed draws: "
+            f"moving it on would gain {words.number(d['guide_decrement'])} nats, and more draws {words.number(d['guide_shortfall'])}"
+        )
+    mode += "fixed draws did not do for the guide, so it is the stochastic optimiser's; " if d["optimiser"] != "adam" else ""
     return (
         f"the fit has converged: {mode}after {d['n_steps']:,} steps of the guide the last window changed the ELBO by "
         f"{words.number(d['elbo_gain_last_window'])} nats, its noise being {words.number(d['elbo_noise_last_window'])}"

@@ -1,0 +1,165 @@
+"""A mean-field guide without chance: the ELBO of fixed draws, climbed by quasi-Newton steps from the curvature at the start.
+
+Coordinates are those in which this curvature is one: of the locations by the blocks of whitening.py, of the log sds by the number
+of cells that a row stands for (the second derivative of an ELBO in the log sd of a Normal is -2 there). That the draws are enough
+is checked with four times as many fresh ones; where they are not, these many are taken.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.flatten_util import ravel_pytree
+
+from . import ascent, curvature, standardised, whitening
+from .guides import laplace, mean_field
+from .problem import Problem
+
+TOLERANCE = 1e-2  # nats, of the decrement
+LOST, LITTLE = 1e-3, 0.05  # nats that may be lost for want of draws: of each parameter of the guide, and where these are few
+PAIRS = 8  # of draws, in one call
+MORE = 4  # times as many draws check the others
+STEPS = 25  # that more draws will take, at least
+# gradients of the log joint: no fewer, since Adam takes 2,000 and more; no more; and numbers that their sums may read in all
+FEWEST, MOST, READ = 3_000, 40_000, 2e9
+
+
+@dataclass(frozen=True)
+class Ended:
+    """params: the guide's {group: {site: array}}; losses: minus the ELBO of the fixed draws, step by step.
+
+    decrement, shortfall: nats that are left in this ELBO, and that are lost since its draws are finitely many (infinite where
+    it was not found); gradients: of the log joint, in all; pairs: of draws; why: it has not converged, else empty.
+    """
+
+    params: dict
+    losses: np.ndarray
+    decrement: float
+    shortfall: float
+    gradients: int
+    pairs: int
+    why: str
+
+
+class Elbo:
+    """f(draws, x) -> (value, slope (n,)) of the ELBO of fixed draws in the coordinates x (n,), which are 0 at the start."""
+
+    def __init__(self, problem: Problem, start: dict):
+        products = jax.jit(curvature.products(problem))(start, problem.facts, problem.stats)
+        weights = {site: jnp.broadcast_to(problem.weight_of(site), v.shape) for site, v in start.items()}
+        counted = {site: jnp.where(w > 0, w, 1.0) for site, w in weights.items()}  # padding stays where it is: its slope is 0
+        log_sd = curvature.guide_log_sd(problem, {site: products[site][i] for i, site in enumerate(products)})
+        self.problem, self.gradients = problem, len(products)
+        self.start = {"loc": dict(start), "log_sd": log_sd}
+        self._frame = {"start": self.start, "within": whitening.blocks(products), "weights": weights, "counted": counted}
+        flat, self._unravel = ravel_pytree(self.start)
+        self.size, self.shapes = flat.size, {site: v.shape for site, v in start.items()}
+        self.free = 2 * sum(int((w > 0).sum()) for w in weights.values())  # parameters, without padding
+        self._params = jax.jit(functools.partial(_params, self._unravel))
+        self._add = jax.jit(functools.partial(_add, problem, self._unravel))
+
+    def params(self, x: np.ndarray) -> dict:
+        return self._params(x, self._frame)
+
+    def draws(self, pairs: int, seed: int) -> list[dict]:
+        """In parts of PAIRS, so that any number of them is one program."""
+        found = standardised.draws(self.shapes, pairs, seed)
+        return [jax.tree.map(lambda z, i=i: jnp.asarray(z[i : i + PAIRS]), found) for i in range(0, pairs, PAIRS)]
+
+    def __call__(self, draws: list[dict], x: np.ndarray) -> tuple[float, np.ndarray]:
+        value, slope = 0.0, np.zeros(self.size)
+        for part in draws:
+            self.gradients += 2 * PAIRS
+            of_part = self._add(x, self._frame, part, self.problem.facts, self.problem.stats)
+            value += float(of_part[0]) / len(draws)
+            slope += np.asarray(of_part[1]) / len(draws)
+        return value, slope
+
+
+def _params(unravel: Callable, x, frame: dict) -> dict:
+    """Parameters of the guide at x: loc = start + M y, log_sd = start + u / sqrt(2 weight), x = (y, u)."""
+    moves, start = unravel(x), frame["start"]
+    moved = laplace.within(frame["within"], moves["loc"])
+    return {
+        "loc": {site: v + moved[site] for site, v in start["loc"].items()},
+        "log_sd": {site: v + moves["log_sd"][site] / jnp.sqrt(2.0 * frame["counted"][site]) for site, v in start["log_sd"].items()},
+    }
+
+
+def _add(problem: Problem, unravel: Callable, x, frame: dict, draws: dict, facts, stats):
+    """(ELBO, its slope in x) of the pairs of draws.
+
+    One gradient of the log joint a draw tells both: d/d log s = E[z s d log p/d theta] + weight, which by Stein's lemma is
+    s^2 E[d^2 log p/d theta^2] + weight.
+    """
+    params, back = jax.vjp(lambda x: _params(unravel, x, frame), x)
+    both = {site: jnp.concatenate([z, -z]) for site, z in draws.items()}
+
+    def one(sums, z):
+        moved = {site: jnp.exp(params["log_sd"][site]) * z[site] for site in z}
+        value, slope = jax.value_and_grad(problem.log_joint)({s: params["loc"][s] + v for s, v in moved.items()}, facts, stats)
+        along = {"loc": slope, "log_sd": {site: slope[site] * moved[site] for site in slope}}
+        return jax.tree.map(jnp.add, sums, (value, along)), None
+
+    nothing = (jnp.zeros(()), jax.tree.map(jnp.zeros_like, params))
+    (value, slopes), _ = jax.lax.scan(one, nothing, both)
+    mean = jax.tree.map(lambda v: v / (2 * PAIRS), slopes)
+    mean["log_sd"] = {site: v + frame["weights"][site] for site, v in mean["log_sd"].items()}
+    return value / (2 * PAIRS) + mean_field.entropy(params, frame["weights"]), back(mean)[0]
+
+
+def fit(problem: Problem, start: dict, seed: int, on_step: Callable = lambda **_: None) -> Ended:
+    """The guide from `start` ({site: theta}), where its log sds are those of the curvature."""
+    elbo = Elbo(problem, start)
+    x, memory, losses, shortfall = np.zeros(elbo.size), ascent.Memory(), [], np.inf
+    pairs = PAIRS * -(-standardised.fewest(elbo.shapes) // PAIRS)
+    allowed, limit = _affordable(problem), max(LITTLE, LOST * elbo.free)
+    # the scales of a hierarchy have laws with heavy tails, and few draws are seldom enough: it is seen before the last nats
+    rough = problem.spec.hierarchical
+
+    def told(value, decrement):
+        losses.append(-value)
+        on_step(phase="fit", step=len(losses), loss=-value, gain=decrement)
+
+    def ended(why: str) -> Ended:
+        return Ended(elbo.params(reached.x), np.array(losses), reached.decrement, shortfall, elbo.gradients, pairs, why)
+
+    while True:
+        fixed = functools.partial(elbo, elbo.draws(pairs, seed))
+        tolerance = limit if rough else TOLERANCE
+        reached = ascent.climb(fixed, x, memory, tolerance, rough, told, lambda: elbo.gradients < allowed)
+        if not reached.converged:
+            return ended(_why(reached, elbo.gradients, allowed))
+        x, shortfall = reached.x, _shortfall(elbo, reached.x, memory, pairs, seed)
+        if shortfall < limit and not rough:
+            return ended("")
+        rough = shortfall >= limit
+        if rough and elbo.gradients + 2 * MORE * pairs * STEPS > allowed:
+            return ended(f"{2 * pairs} fixed draws are too few, {shortfall:.3g} nats are lost")
+        pairs *= MORE if rough else 1
+
+
+def _affordable(problem: Problem) -> int:
+    return int(min(max(FEWEST, READ / sum(np.size(v) for v in jax.tree.leaves(problem.stats))), MOST))
+
+
+def _shortfall(elbo: Elbo, x: np.ndarray, memory: ascent.Memory, pairs: int, seed: int) -> float:
+    """Nats by which the ELBO at x is below its maximum, since its draws are finitely many.
+
+    The slope of fresh draws has the errors of both: E[g' H^-1 g] = (1 + 1/MORE) of what those at x alone would give.
+    """
+    _, slope = elbo(elbo.draws(MORE * pairs, seed + 1), x)
+    return float(slope @ memory(slope)) / 2 / (1 + 1 / MORE)
+
+
+def _why(reached: ascent.Ascent, gradients: int, allowed: int) -> str:
+    if not np.isfinite(reached.value):
+        return "the ELBO is not finite where the guide starts"
+    if gradients >= allowed:
+        return f"{reached.decrement:.3g} nats were left after {gradients:,} gradients"
+    return f"no step gained, with {reached.decrement:.3g} nats left"

@@ -1,0 +1,187 @@
+"""A mean-field guide from fixed draws: the draws, the ascent, the ELBO against the stochastic one's, and when it gives up."""
+
+from __future__ import annotations
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from scribe_cli import load
+from scribe_cli.cli.main import main
+from scribe_cli.core.inference import ascent, deterministic, mode, standardised, svi
+from scribe_cli.run.fitting import findings, inference
+from scribe_cli.run.recipe import config
+from scribe_cli.run.reporting import verdict
+from tests import fits
+from tests.test_inference import problem, start_of
+
+SHAPES = {"a": (1, 1, 50), "b": (1, 1, 50), "c": (1, 1, 1), "d": (1, 7, 1)}
+
+
+@pytest.mark.parametrize("pairs", [4, 8, 32, 128])
+def test_draws_have_the_moments_of_a_normal(pairs):
+    size = standardised.magnitudes(pairs)
+    assert (size > 0).all() and np.mean(size**2) == pytest.approx(1.0) and np.mean(size**4) == pytest.approx(3.0)
+    z = standardised.draws(SHAPES, pairs, 0)
+    for site, shape in SHAPES.items():
+        assert z[site].shape == (pairs, *shape)
+        np.testing.assert_allclose((z[site] ** 2).mean(0), 1.0)
+    np.testing.assert_allclose((z["a"] * z["b"]).mean(0), 0.0, atol=1e-12)
+
+
+def test_draws_of_two_elements_are_not_the_same():
+    z = standardised.draws(SHAPES, 8, 0)["a"].reshape(8, -1)
+    off = z.T @ z / 8 - np.eye(50)
+    # of independent ones sd 1/sqrt(8); 2450 of them
+    assert abs(off.mean()) < 0.03 and off.std() == pytest.approx(8**-0.5, rel=0.1)
+    assert not np.array_equal(z, standardised.draws(SHAPES, 8, 1)["a"].reshape(8, -1))
+
+
+def test_as_many_sites_of_a_shape_as_there_may_be():
+    shapes = {f"s{i}": (1, 1, 3000) for i in range(4)}
+    assert standardised.fewest(shapes) == 8
+    z = np.stack(list(standardised.draws(shapes, 8, 3).values())).reshape(4, 8, -1)
+    np.testing.assert_allclose(np.einsum("apn,bpn->nab", z, z) / 8, np.broadcast_to(np.eye(4), (3000, 4, 4)), atol=1e-10)
+
+
+def quadratic(hessian):
+    return lambda x: (-0.5 * x @ hessian @ x, -hessian @ x)
+
+
+def test_a_flat_direction_that_lbfgs_has_not_seen_is_seen():
+    """Its own decrement is 5e-3 there, the true one 500 times as much: not believed, and gone there."""
+    hessian = np.diag([1e-3, 1.0, 0.9])
+    x = np.array([100.0, 0.0, 0.0])
+    slope = quadratic(hessian)(x)[1]
+    assert slope @ slope / 2 == pytest.approx(5e-3)
+    step, decrement = ascent.newton(quadratic(hessian), x, slope, ascent.Memory())
+    assert decrement == pytest.approx(5.0, rel=1e-3)
+    np.testing.assert_allclose(step, -x, atol=0.1)
+    values = []
+    ended = ascent.climb(quadratic(hessian), x, ascent.Memory(), 1e-2, False, lambda value, _: values.append(value), lambda: True)
+    assert ended.converged and ended.value > -1e-2 and (np.diff([*values, ended.value]) > 0).all()
+    rough = ascent.climb(quadratic(hessian), x, ascent.Memory(), 1e-2, True, lambda *_: None, lambda: True)
+    assert rough.converged and rough.value == pytest.approx(-5.0)
+
+
+def test_where_nothing_bends_down_it_has_not_converged():
+    """A straight line: no decrement is small, and every step gains until no more is affordable."""
+    left = iter(range(10))
+    ended = ascent.climb(lambda x: (1e-6 * x.sum(), np.full(2, 1e-6)), np.zeros(2), ascent.Memory(), 1.0, False, lambda *_: None, lambda: next(left) < 9)
+    assert not ended.converged and ended.decrement == np.inf
+
+
+@functools.cache
+def at_mode(name: str):
+    p = problem(name)
+    return p, mode.find(p, start_of(p)).thetas
+
+
+@pytest.mark.parametrize("name", ["nbdm-canonical", "nbvcp-mean_odds-eta", "zinbvcp-mean_disp"])
+def test_value_and_slope_are_those_of_the_stochastic_elbo_with_the_same_draws(name):
+    p, start = at_mode(name)
+    elbo = deterministic.Elbo(p, start)
+    x = 0.1 * np.random.default_rng(0).normal(size=elbo.size)
+    draws = elbo.draws(16, 5)
+    value, slope = elbo(draws, x)
+    assert len(draws) == 2 and elbo.gradients == len(start) + 32
+    pairs = jax.tree.map(lambda *parts: jnp.concatenate(parts), *draws)
+
+    def reference(x):
+        params = elbo.params(x)
+        each = jax.lax.map(lambda eps: svi._negative_elbo(p, svi.GUIDE, params, eps, p.facts, p.stats), pairs)
+        return -each.mean()
+
+    theirs, of_theirs = jax.jit(jax.value_and_grad(reference))(jnp.asarray(x))
+    assert value == pytest.approx(float(theirs), rel=1e-12)
+    np.testing.assert_allclose(slope, of_theirs, rtol=1e-8, atol=1e-8)
+
+
+@pytest.mark.parametrize("name", ["nbdm-canonical", "nbvcp-mean_odds-eta"])
+def test_it_ends_where_many_fresh_draws_say_too(name):
+    """The best guide for 512 other draws, which have an error of their own, is a few times what is allowed away."""
+    p, start = at_mode(name)
+    ended = deterministic.fit(p, start, 42)
+    assert not ended.why and ended.decrement < deterministic.TOLERANCE
+    elbo = deterministic.Elbo(p, start)
+    allowed = max(deterministic.LITTLE, deterministic.LOST * elbo.size)
+    assert ended.shortfall < allowed and len(ended.losses) < 100
+    best = ascent.climb(functools.partial(elbo, elbo.draws(256, 7)), np.zeros(elbo.size), ascent.Memory(), 1e-3, False, lambda *_: None, lambda: True)
+    apart = jax.tree.map(lambda a, b: np.asarray(a - b), ended.params, elbo.params(best.x))
+    sds = jax.tree.map(np.exp, ended.params["log_sd"])
+    assert best.converged
+    # a nat lost is a distance of sqrt(2) sds in all
+    lost = sum((0.5 * (apart["loc"][n] / sds[n]) ** 2 + apart["log_sd"][n] ** 2).sum() for n in sds)
+    assert lost < 4 * allowed
+
+
+def test_a_scale_that_is_wrong_by_e_ends_in_the_same_guide():
+    p = problem("nbvcp-mean_odds-eta")
+    start = start_of(p)
+    wrong = start | {"mu_unconstrained": start["mu_unconstrained"] + 1.0, "phi_unconstrained": start["phi_unconstrained"] - 1.0}
+    one, other = (svi.fit(p, at, svi.Options()).params for at in (start, wrong))
+    for site, log_sd in one["log_sd"].items():
+        np.testing.assert_allclose(one["loc"][site], other["loc"][site], atol=0.05 * np.exp(log_sd).max())
+        np.testing.assert_allclose(log_sd, other["log_sd"][site], atol=0.05)
+
+
+def test_there_is_no_chance_in_it():
+    p, _ = at_mode("nbdm-canonical")
+    one, two = (svi.fit(p, start_of(p), svi.Options()) for _ in range(2))
+    jax.tree.map(np.testing.assert_array_equal, one.params, two.params)
+    assert one.optimiser == "lbfgs" and np.isfinite(one.losses).all()
+
+
+def test_where_it_gives_up_adam_does_what_it_does_if_asked(monkeypatch):
+    p, _ = at_mode("nbdm-canonical")
+    monkeypatch.setattr(deterministic, "AFFORDABLE", {True: 1, False: 1})
+    fallen, asked = (svi.fit(p, start_of(p), svi.Options(stochastic=s)) for s in (False, True))
+    assert fallen.optimiser == "lbfgs, then adam" and "gradients" in fallen.given_up
+    assert asked.optimiser == "adam" and not asked.given_up and not asked.figures
+    jax.tree.map(np.testing.assert_array_equal, fallen.params, asked.params)
+
+
+def test_an_elbo_that_is_not_finite_at_the_start_is_given_up(monkeypatch):
+    p, start = at_mode("nbdm-canonical")
+    monkeypatch.setattr(deterministic, "_add", lambda problem, unravel, x, *_: (jnp.nan, jnp.full_like(x, jnp.nan)))
+    assert "not finite" in deterministic.fit(p, start, 0).why
+
+
+@pytest.mark.parametrize(
+    "key, value, adam",
+    [
+        ("svi.n_steps", 500, True),
+        ("svi.batch_size", 10**6, True),
+        ("svi.learning_rate", 0.1, True),
+        ("svi.n_samples", 20, False),
+        ("seed", 1, False),
+    ],
+)
+def test_three_keys_of_a_recipe_choose_the_stochastic_optimiser(key, value, adam):
+    assert inference.svi_options(config.load("nbvcp", {key: value})).by_adam == adam
+
+
+def test_giving_up_is_said_and_written(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(deterministic, "AFFORDABLE", {True: 1, False: 1})
+    source, out = fits.h5ad(tmp_path), tmp_path / "out"
+    settings = ["svi.n_samples=40", "output.ppc_samples=2"]
+    assert main(["fit", str(source.path), "--recipe", "nbdm", "-o", str(out), *(w for s in settings for w in ("--set", s))]) == 0
+    assert "the deterministic optimiser has given up" in capsys.readouterr().err
+    metrics = load(out).metrics
+    assert metrics["optimiser"] == "lbfgs, then adam" and metrics["guide_gradients"] > 1 and metrics["n_steps"] >= 1000
+    page = (out / "report.html").read_text(encoding="utf-8")
+    assert "the stochastic optimiser" in page and "Over the last quarter" in page
+
+
+FOUND = {"converged": True, "optimiser": "lbfgs", "n_steps": 13, "mode_steps": 6, "mode_decrement": 3.0}
+FOUND |= {"guide_draws": 16, "guide_decrement": 0.004, "guide_shortfall": 0.12}
+
+
+def test_the_report_says_what_is_left_and_what_is_lost():
+    said = verdict._svi(FOUND)
+    assert "in 6 steps" in said and "in 13 steps on the ELBO of 16 fixed draws" in said and "0.004" in said and "0.12" in said
+    assert not findings.of_svi(FOUND)
+    assert "mode has not been found after 6 steps (3 nats" in findings.of_svi(FOUND | {"converged": False})["not_converged"]
