@@ -14,8 +14,9 @@ from scribe_cli.run.fitting import assemble, inference
 from scribe_cli.run.recipe import config
 from scribe_cli.run.terminal.console import Console
 
+HUMAN = {"priors": {"organism": "human"}, "data": {"library_size": "library_size"}}
 MODELS = {
-    "nbvcp": {"model": "nbvcp", "parameterization": "mean_odds", "unconstrained": True, "priors": {"organism": "human"}},
+    "nbvcp": {"model": "nbvcp", "parameterization": "mean_odds", "unconstrained": True} | HUMAN,
     "nbdm": {"model": "nbdm", "parameterization": "mean_odds"},
 }
 SIZES = ((1_000, 20_000), (10_000, 20_000), (100_000, 20_000), (10_000, 2_000))
@@ -34,7 +35,7 @@ def compare(folder: Path, simulate) -> None:
 
 
 def row(data: Path, recipe: dict) -> str:
-    settings, console = config.load(recipe | {"data": {"library_size": "library_size"}}), Console(quiet=True)
+    settings, console = config.load(recipe), Console(quiet=True)
     read, counts = timed(lambda: reading.read([data], settings, False, console))
     gathered, collected = timed(lambda: assemble.collect(counts, settings.resolve()))
     for _ in range(2):
