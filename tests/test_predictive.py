@@ -134,6 +134,15 @@ def test_cell_totals_are_those_of_replicate_data_sets(model, monkeypatch):
         assert ((cells[part] >= low) & (cells[part] <= high)).all()
 
 
+def test_cell_totals_are_the_same_on_any_number_of_threads(monkeypatch):
+    monkeypatch.setattr(totals, "ENTRIES", 4 * totals.REPLICATES)  # blocks of few cells
+    p = points("zinbvcp", n_cells=30)
+    one, three = (totals.cell_table(zoo.spec("zinbvcp"), p, np.arange(30), 0, threads) for threads in (1, 3))
+    assert len(set(one["total_q95"])) > 3
+    for name, values in one.items():
+        np.testing.assert_array_equal(values, three[name])
+
+
 @pytest.mark.parametrize("model", ["nbdm", "zinbvcp"])
 def test_totals_of_few_genes_are_those_of_replicate_data_sets(model, monkeypatch):
     """Of one gene with most of the variance and a gate of its own, and two others: no NB has such totals."""
@@ -318,6 +327,17 @@ def test_gauss_rule_holds_up_to_the_range_it_is_used_for(range_, n_nodes, top):
         exact = nbinom.pmf(u, r, 1 / (1 + theta)).mean(1)
         found = nbinom.pmf(u, r, 1 / (1 + at_nodes)) @ rule.weight[0]
         np.testing.assert_allclose(found, exact, atol=3e-5 * exact.max(), rtol=0)
+
+
+def test_gauss_rule_of_very_many_cells_is_that_of_fine_intervals(monkeypatch):
+    log_nu = np.random.default_rng(4).normal(-3.0, 0.4, (2, 2 * nodes.FINE + 1))
+    fine = nodes.gauss(log_nu, 24)
+    monkeypatch.setattr(nodes, "FINE", log_nu.shape[1])
+    whole = nodes.gauss(log_nu, 24)
+    for power in (1.0, 10.0, 30.0):  # P(0) of a Poisson count, up to one that is 0 in a tenth of the cells
+        found, expected = ((r.weight * np.exp(-power * np.exp(r.x + 3.0))).sum(1) for r in (fine, whole))
+        np.testing.assert_allclose(found, expected, rtol=1e-6)
+        assert (found != expected).all()
 
 
 def test_gauss_rule_of_capture_is_exact_for_polynomials_in_it():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from scipy.sparse import csr_array
@@ -33,6 +34,13 @@ class Compact:
     @property
     def shape(self) -> tuple[int, int]:
         return len(self.pointers) - 1, self.n_genes
+
+    @cached_property
+    def empty_genes(self) -> np.ndarray:
+        """(genes,) whether a gene has no count."""
+        seen = np.zeros(self.n_genes, bool)
+        seen[self.gene] = True
+        return ~seen
 
     @property
     def nnz(self) -> int:

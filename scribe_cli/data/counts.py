@@ -107,7 +107,7 @@ class CountData:
     @property
     def empty_genes(self) -> np.ndarray:
         """(G,) whether a gene has no count."""
-        return _without_count(self.kept)
+        return self.kept.empty_genes
 
     @cached_property
     def total(self) -> np.ndarray:
@@ -200,13 +200,6 @@ def _stacked(parts: list[Compact], genes: GeneMap) -> Compact:
     return compact.stacked(parts)
 
 
-def _without_count(kept: Compact) -> np.ndarray:
-    """(genes,) whether a gene has no count."""
-    seen = np.zeros(kept.n_genes, bool)
-    seen[kept.gene] = True
-    return ~seen
-
-
 def _picked(counts: csr_array, genes: GeneMap) -> csr_array:
     column = genes.column[counts.indices]
     keep = column >= 0
@@ -240,7 +233,7 @@ def _notices(scan: _Scan, kept: Compact, genes: GeneMap, fitted_cells: np.ndarra
         ("genes not fitted (data.genes, min_cells, min_counts)", genes_left),
         (f"genes pooled into {OTHER} (data.gene_coverage)", pooled),
         ("fitted cells without a count in the fitted genes, kept", empty_cells),
-        ("fitted genes without a count, kept", int(_without_count(kept).sum())),
+        ("fitted genes without a count, kept", int(kept.empty_genes.sum())),
     )
     return [f"{text}: {n:,}" for text, n in said if n]
 

@@ -6,6 +6,7 @@ draws is in memory, and straight by zarr: xarray opens the result, but need not 
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,7 @@ COMPRESSOR = numcodecs.Blosc(cname="zstd", clevel=1, shuffle=numcodecs.Blosc.SHU
 def write_store(path: Path, fit: FitOutputs) -> Results:
     """All groups of posterior.zarr; what is left of the fit without its draws."""
     root = zarr.create_group(store=path, zarr_format=2, attributes=_root_attributes(fit))
-    summaries = tuple(_parameter(root, variable, fit) for variable in fit.variables)
+    summaries = tuple(map(functools.partial(_parameter, root, fit), fit.variables))  # a loop would keep one while it makes the next
     reasons = with_saturated(fit.reasons, summaries, len(fit.coords[GENE]))
     probabilities = None if fit.component_prob is None else np.asarray(fit.component_prob, np.float32)
     results = Results(summaries, fit.coords, fit.gene_columns, fit.cell_columns, reasons, fit.map_kind, probabilities)
@@ -72,7 +73,7 @@ def _root_attributes(fit: FitOutputs) -> dict[str, Any]:
     }
 
 
-def _parameter(root: zarr.Group, variable: Variable, fit: FitOutputs) -> Summary:
+def _parameter(root: zarr.Group, fit: FitOutputs, variable: Variable) -> Summary:
     """One parameter in `posterior`, `map` and `summary`."""
     summary, draws = summarise(variable, len(fit.sample_dims))
     attributes = attributes_of(variable)

@@ -122,7 +122,7 @@ def _found(stored: StoredFit, counted: Counted, points: Points, genes, seed: int
     groups = [replace(g, observed=g.observed.genes(at)) for g in counted.groups]
     parts = checking.gene_tables(stored.spec, points.genes(at), groups, seed, threads)
     whole = counted.whole
-    cells = totals.cell_table(stored.spec, whole.points(points), whole.observed.cell_total, seed)
+    cells = totals.cell_table(stored.spec, whole.points(points), whole.observed.cell_total, seed, threads)
     return Found(at, parts, {"cell": counted.cell_names[whole.cells], **cells})
 
 

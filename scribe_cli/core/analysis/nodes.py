@@ -14,6 +14,9 @@ import numpy as np
 from .points import Points
 
 ENTRIES = 2**19  # of Lanczos vectors in memory at one time
+# intervals whose cells are taken for one, where there are more of them than twice as many: of a width w of s the rule then errs
+# by w^2/24 of a second derivative, 3e-9 of it
+FINE = 8192
 
 
 @dataclass(frozen=True)
@@ -60,7 +63,12 @@ def gauss(log_nu: np.ndarray, n_nodes: int) -> Nodes:
     Lanczos with full reorthogonalisation gives the Jacobi matrix of the measure; its eigenvalues are the nodes, the
     squared first components of its eigenvectors the weights (Golub and Welsch 1969).
     """
-    return _by_blocks(log_nu, n_nodes, lambda s: _golub_welsch(*_lanczos(s, min(n_nodes, s.shape[1]))))
+
+    def rule(s):
+        points = _intervals(s, FINE) if s.shape[1] > 2 * FINE else (s, np.full(s.shape, 1 / s.shape[1]))
+        return _golub_welsch(*_lanczos(*points, min(n_nodes, s.shape[1])))
+
+    return _by_blocks(log_nu, n_nodes, rule)
 
 
 def gauss_of_capture(log_nu: np.ndarray, n_nodes: int) -> Nodes:
@@ -90,14 +98,14 @@ def _by_blocks(log_nu: np.ndarray, n: int, rule: Callable) -> Nodes:
     return Nodes.of(*(np.concatenate(v) for v in zip(*parts, strict=True)))
 
 
-def _lanczos(s: np.ndarray, steps: int) -> tuple[np.ndarray, np.ndarray]:
-    """(diagonal (draws, steps), off-diagonal (draws, steps - 1)) of the Jacobi matrix of s (draws, cells).
+def _lanczos(s: np.ndarray, weight: np.ndarray, steps: int) -> tuple[np.ndarray, np.ndarray]:
+    """(diagonal (draws, steps), off-diagonal (draws, steps - 1)) of the Jacobi matrix of points s with weights, (draws, points).
 
     Where a measure has fewer points than steps the off-diagonal is set to 0: what follows has no weight.
     """
-    n_draws, n_cells = s.shape
-    basis = np.zeros((steps, n_draws, n_cells))
-    basis[0] = n_cells**-0.5
+    n_draws, n_points = s.shape
+    basis = np.zeros((steps, n_draws, n_points))
+    basis[0] = np.sqrt(weight)
     diagonal, off = np.zeros((n_draws, steps)), np.zeros((n_draws, steps - 1))
     for k in range(steps):
         v = s * basis[k]

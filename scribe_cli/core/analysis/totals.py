@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import jax
@@ -23,8 +24,8 @@ HEAVY = 1 / 16  # of a total's variance: a gene with so much of it is drawn by i
 SAME = 1e-6  # relative difference of two indices of dispersion
 
 
-def cell_table(spec: ModelSpec, points: Points, cell_total: np.ndarray, seed: int) -> dict[str, np.ndarray]:
-    """{total_obs, total_q05, total_q95, total_p}: (cells,) each.
+def cell_table(spec: ModelSpec, points: Points, cell_total: np.ndarray, seed: int, threads: int = 1) -> dict[str, np.ndarray]:
+    """{total_obs, total_q05, total_q95, total_p}: (cells,) each, whatever the threads.
 
     Given its component a total is a draw from the NB of its mean and variance, its very law where genes of an NB share p.
     Where they do not, genes with much of the variance are drawn by themselves, and the NB is of the others.
@@ -35,13 +36,17 @@ def cell_table(spec: ModelSpec, points: Points, cell_total: np.ndarray, seed: in
     obs = cell_total.astype(float)
     low, high, p = np.zeros((3, len(obs)))
     step = min(len(obs), max(1, ENTRIES // (per_draw * points.n_draws)))
-    for start in range(0, len(obs), step):
+
+    def check(start: int) -> None:
         some = points.cells(np.minimum(np.arange(start, start + step), len(obs) - 1))
         drawn = _drawn_totals(kernel, law, some, step, per_draw, seed, start)
         n = min(step, len(obs) - start)
         found, cells = drawn[:n], slice(start, start + n)
         low[cells], high[cells] = replicates.interval(found)
         p[cells] = replicates.mid_p(found, obs[cells])
+
+    with ThreadPoolExecutor(threads) as pool:
+        list(pool.map(check, range(0, len(obs), step)))
     return {"total_obs": obs, "total_q05": low, "total_q95": high, "total_p": p}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -77,24 +78,25 @@ class Posterior:
         return {name: v[at] for name, v in flat.items()}
 
     def variables(self) -> Iterator[Variable]:
-        """Every reported parameter, one at a time: no more than one variable's draws are made at once."""
-        flat, point = self._flat(), {name: v[None] for name, v in self.point.items()}
-        for row in derive.reported(self.spec):
-            value = lambda thetas, name=row.name: derive.values(self.spec, program.from_thetas(self.spec, thetas))[name]  # noqa: E731
-            lifted = np.asarray(self.point[row.name]) if row.sampled else None
-            at_point, at_draws = (by_blocks(value, self.spec, self.facts, thetas, row.axes) for thetas in (point, flat))
-            yield Variable(
-                name=row.name,
-                axes=row.axes,
-                support=row.support,
-                sampled=row.sampled,
-                point=squeeze(at_point[0], row.axes),
-                lifted=None if lifted is None else squeeze(lifted, self.spec[row.name].axes),
-                draws=self._unflat(squeeze(at_draws, row.axes)),
-                stored=row.stored,
-                lifted_axes=self.spec[row.name].axes if row.sampled else (),
-            )
-        yield from self._scales()
+        """Every reported parameter, made as it is asked for: whoever lets go of one has no more than one's draws in memory."""
+        return itertools.chain(map(self._variable, derive.reported(self.spec)), self._scales())
+
+    def _variable(self, row: derive.Reported) -> Variable:
+        value = lambda thetas: derive.values(self.spec, program.from_thetas(self.spec, thetas))[row.name]  # noqa: E731
+        lifted = np.asarray(self.point[row.name]) if row.sampled else None
+        point = {name: v[None] for name, v in self.point.items()}
+        at_point, at_draws = (by_blocks(value, self.spec, self.facts, thetas, row.axes) for thetas in (point, self._flat()))
+        return Variable(
+            name=row.name,
+            axes=row.axes,
+            support=row.support,
+            sampled=row.sampled,
+            point=squeeze(at_point[0], row.axes),
+            lifted=None if lifted is None else squeeze(lifted, self.spec[row.name].axes),
+            draws=self._unflat(squeeze(at_draws, row.axes)),
+            stored=row.stored,
+            lifted_axes=self.spec[row.name].axes if row.sampled else (),
+        )
 
     def _scales(self) -> Iterator[Variable]:
         """The locations and scales of the hierarchies, their points the means of the lifted values."""

@@ -75,7 +75,7 @@ def check(posterior: Posterior, collected: Collected, config: Config, threads: i
     if probability is not None:
         groups += components(counts, probability, counts.design.components)
     found = gene_tables(spec, drawn, groups, config.seed, threads)
-    cells = totals.cell_table(spec, drawn, counts.total, config.seed)
+    cells = totals.cell_table(spec, drawn, counts.total, config.seed, threads)
     return Checks(found[WHOLE], tables(found, counts.gene_names, labelled(spec, by_dataset)), cells, probability)
 
 

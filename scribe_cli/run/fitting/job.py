@@ -152,8 +152,8 @@ def _run_record(job: Job) -> RunRecord:
 
 def _chosen(variables: Iterator[Variable], samples: str | list[str]) -> Iterator[Variable]:
     """Draws are kept of the parameters that `output.samples` names."""
-    for v in variables:
-        yield dataclasses.replace(v, stored=v.stored and (samples == "all" or v.name in samples and samples != "none"))
+    kept = lambda v: v.stored and (samples == "all" or v.name in samples and samples != "none")  # noqa: E731
+    return map(lambda v: dataclasses.replace(v, stored=kept(v)), variables)
 
 
 def _lifted(posterior: Posterior, config: Config) -> dict[str, Array]:
