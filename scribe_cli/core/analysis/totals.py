@@ -13,6 +13,7 @@ import numpy as np
 
 from ..model.spec import ModelSpec
 from ..numerics import kernels
+from ..padding import ladder
 from . import expected, replicates
 from .nodes import Nodes
 from .points import Points
@@ -79,8 +80,10 @@ def _sums(kernel, one: Points, genes: np.ndarray) -> list[np.ndarray]:
 
 
 def _moments(kernel, one: Points, log_nu: float) -> expected.Moments:
-    unit = np.ones((one.n_draws, 1))
-    return expected.moments(kernel, one, Nodes.of(log_nu * unit, unit))
+    unit, n = np.ones((one.n_draws, 1)), one.n_genes
+    filled = one.genes(np.minimum(np.arange(ladder(n)), n - 1))
+    found = expected.moments(kernel, filled, Nodes.of(log_nu * unit, unit))
+    return expected.Moments(*(v[:, :n] for v in vars(found).values()))
 
 
 def _by_kind(of_singles: Sequence[np.ndarray], points: Points) -> np.ndarray:

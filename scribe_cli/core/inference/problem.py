@@ -76,7 +76,7 @@ class Problem:
             return dict(values)
         n_genes = self.cells.sizes[GENE]
         spread = {n: (np.asarray(v)[:, self.row_of_cell] if self.has_cells(n) else v) for n, v in values.items()}
-        return {n: (v[:, :, :n_genes] if GENE in self.sites[n].axes else v) for n, v in spread.items()}
+        return {n: (np.asarray(v)[:, :, :n_genes] if GENE in self.sites[n].axes else v) for n, v in spread.items()}
 
 
 def purpose_key(seed: int, purpose: str):
