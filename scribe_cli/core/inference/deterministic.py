@@ -26,7 +26,7 @@ PAIRS = 8  # of draws, in one call
 MORE = 4  # times as many draws check the others
 STEPS = 25  # that more draws will take, at least
 # gradients of the log joint: no fewer, since Adam takes 2,000 and more; no more; and numbers that their sums may read in all
-FEWEST, MOST, READ = 3_000, 40_000, 2e9
+FEWEST, MOST, READ = 3_000, 40_000, 5e8
 
 
 @dataclass(frozen=True)
