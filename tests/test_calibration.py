@@ -58,5 +58,4 @@ def test_without_a_gate_the_zeros_fail():
     for name, found in (("nbvcp", shared), ("nbvcp with free r", free)):
         recovery.show(name, found, 3)
         assert found["zero above"] > 0.2
-    # shares of 196 genes: the standard error of that of the variance is .02
-    assert free["zero above"] > 4 * (free["var above"] + free["var below"])
+    assert free["zero above"] > 5 * (free["var above"] + free["var below"])

@@ -174,8 +174,8 @@ def test_a_touched_input_is_read_again_once(here, run, monkeypatch):
 
 
 def test_a_gate_that_fails_is_exit_3_with_everything_written(here, run):
-    code, out, err = run(*LINE, "--fail-on", "n_steps>0", "--fail-on", "converged<1")
-    assert code == 3 and out == "out\n" and err.count("\n") == 1 and re.search(r"n_steps = \d+ \(n_steps>0\)", err)
+    code, out, err = run(*LINE, "--fail-on", "n_steps>1", "--fail-on", "converged<1")
+    assert code == 3 and out == "out\n" and err.count("\n") == 1 and re.search(r"n_steps = \d+ \(n_steps>1\)", err)
     assert (status()["state"], status()["exit_code"]) == ("done", 3) and "converged" not in err
     assert run(*LINE)[0] == 0
     check_finished(42)

@@ -133,6 +133,7 @@ def fit(problem: Problem, start: dict, seed: int, on_step: Callable = lambda **_
         fixed = functools.partial(elbo, elbo.draws(pairs, seed))
         tolerance = limit if rough else TOLERANCE
         reached = ascent.climb(fixed, x, memory, tolerance, rough, told, lambda: elbo.gradients < allowed)
+        told(reached.value, reached.decrement)
         if not reached.converged:
             return ended(_why(reached, elbo.gradients, allowed))
         x, shortfall = reached.x, _shortfall(elbo, reached.x, memory, pairs, seed)
