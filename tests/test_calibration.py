@@ -52,8 +52,12 @@ def test_without_capture_the_variances_and_the_totals_of_cells_fail():
     assert found["cells"] > 0.2 and found["any"] > 0.2
 
 
-def test_without_a_gate_the_zeros_fail():
-    """Most of all where each gene has a dispersion of its own, which can then take up the variance."""
+def test_without_a_gate_the_zeros_fail(monkeypatch):
+    """Most of all where each gene has a dispersion of its own, which can then take up the variance.
+
+    Of 10,000 replicates: with 1,000 chance alone moves two or three of the 196 genes over the line.
+    """
+    monkeypatch.setattr(calibration.checking.predictive, "REPLICATES", 10_000)
     shared, free = (calibration.misfitted(f"nbvcp{how} on zinbvcp").shares() for how in ("", " with free r"))
     for name, found in (("nbvcp", shared), ("nbvcp with free r", free)):
         recovery.show(name, found, 3)
