@@ -50,8 +50,8 @@ def pack_pairs(gene, count, n, n_cells, n_genes: int, dataset=None, n_filled: in
 
     with a count of j or more come first: for j up to STEPS each of them has a pair with j, whether a cell holds it or not.
     order, inverse: (genes,) there and back; steps: the genes, (genes with j or more,), of each j; row (of D * genes), count, n:
-    (pairs,) by j, dataset and gene, then those above STEPS; rest: of the latter, `_rest`; nonzero and n_cells as there; present
-    as there, in order.
+    (pairs,) by j, dataset and gene, then those above STEPS; rest: of the latter, `_rest`; members: which pairs are of each row in
+    order, as there; nonzero and n_cells as there; present as there, in order.
     """
     row, count, n, of_rows = _of_rows(gene, count, n, n_cells, n_genes, dataset, n_filled)
     n_datasets, width = of_rows["nonzero"].shape
@@ -63,12 +63,14 @@ def pack_pairs(gene, count, n, n_cells, n_genes: int, dataset=None, n_filled: in
     rows, rest = [(offset + genes).reshape(-1) for genes in steps], count > STEPS
     found = np.zeros((len(steps) + 1, n_datasets * width))
     found[count[~rest], row[~rest]] = n[~rest]
+    inverse, of_pairs = np.argsort(order), np.concatenate([*rows, row[rest]])
     return of_rows | {
         "present": of_rows["present"][:, order],
         "order": order,
-        "inverse": np.argsort(order),
+        "inverse": inverse,
         "steps": tuple(steps),
-        "row": np.concatenate([*rows, row[rest]]),
+        "row": of_pairs,
+        "members": _members(of_pairs // width * width + inverse[of_pairs % width], n_datasets * width),
         "count": np.concatenate([*(np.full(len(r), float(j)) for j, r in enumerate(rows, 1)), count[rest]]),
         "n": np.concatenate([*(found[j, r] for j, r in enumerate(rows, 1)), n[rest]]),
         "rest": _rest(row[rest] // width, row[rest] % width, count[rest], order[: (largest > STEPS).sum()], n_datasets),
@@ -76,16 +78,18 @@ def pack_pairs(gene, count, n, n_cells, n_genes: int, dataset=None, n_filled: in
 
 
 def _rest(dataset, gene, count, genes, n_datasets) -> dict:
-    """Of pairs whose genes are all of `genes`: genes; row: of datasets * these genes; count;
-
-    members: which pairs are of each row, (data, indices, pointers) of compressed rows.
-    """
+    """Of pairs whose genes are all of `genes`: genes; row: of datasets * these genes; count; members: which are of each row."""
     place = np.zeros(gene.max(initial=0) + 1, np.int64)
     place[genes] = np.arange(len(genes))
     row = dataset * len(genes) + place[gene]
+    return {"genes": genes, "row": row, "count": count.astype(float), "members": _members(row, n_datasets * len(genes))}
+
+
+def _members(row, n_rows: int) -> tuple:
+    """Which entries are of each row: (data, indices, pointers) of compressed rows."""
     by_row = np.argsort(row, kind="stable")
-    first = np.searchsorted(row[by_row], np.arange(n_datasets * len(genes) + 1))
-    return {"genes": genes, "row": row, "count": count.astype(float), "members": (np.ones(len(row)), *map(np.int32, (by_row, first)))}
+    first = np.searchsorted(row[by_row], np.arange(n_rows + 1))
+    return np.ones(len(row)), by_row.astype(np.int32), first.astype(np.int32)
 
 
 def pack_cell_pairs(csr, row_of_cell, pairs: dict) -> dict:

@@ -57,25 +57,42 @@ def _flat(value, pairs, genes):
 
 def _at_rest(value, pairs):
     """(components, pairs above all steps, n) of a value (components, datasets or 1, genes or 1, n) in the order of the pairs."""
-    rest, components, n = pairs["rest"], value.shape[0], value.shape[3]
-    flat = _flat(_of(value, rest["genes"]), pairs, rest["genes"])
-    of_pairs = spread(flat.transpose(1, 0, 2).reshape(-1, components * n), rest["row"], rest["members"])
-    return of_pairs.reshape(-1, components, n).transpose(1, 0, 2)
+    rest = pairs["rest"]
+    return _by_component(_flat(_of(value, rest["genes"]), pairs, rest["genes"]), lambda v: spread(v, rest["row"], rest["members"]))
+
+
+def _by_component(value, at):
+    """at(value (rows, components * n)) of a value (components, rows, n), as (components, rows, n) again."""
+    components, _, n = value.shape
+    return at(value.transpose(1, 0, 2).reshape(-1, components * n)).reshape(-1, components, n).transpose(1, 0, 2)
+
+
+def _cuts(value, pairs):
+    """A value (datasets * genes, n) in the order of the pairs, at each of them: cuts, for those up to STEPS."""
+    by_dataset = value.reshape(len(pairs["n_cells"]), -1, value.shape[1])
+    first = lambda genes: by_dataset[:, : len(genes)].reshape(-1, value.shape[1])  # noqa: E731
+    rest = pairs["rest"]
+    parts = [first(rest["genes"])[rest["row"]]] if len(rest["row"]) else []
+    return jnp.concatenate([first(genes) for genes in pairs["steps"]] + parts)
+
+
+_spread = jax.custom_vjp(_cuts)
+_spread.defvjp(
+    lambda value, pairs: (_cuts(value, pairs), pairs["members"]),
+    lambda members, slope: (product(members, slope), None),
+)
 
 
 def at_pairs(value, pairs):
     """(components, pairs, n) of a value (components, datasets or 1, genes or 1, n) in the order of the pairs."""
-    rest, parts = [_at_rest(value, pairs)] if len(pairs["rest"]["row"]) else [], []
-    for genes in pairs["steps"]:
-        value = _of(value, genes)  # cut from what the step before left, as in `by_factorials`
-        parts.append(_flat(value, pairs, genes))
-    return jnp.concatenate(parts + rest, 1)
+    return _by_component(_flat(value, pairs, pairs["order"]), lambda v: _spread(v, pairs))
 
 
-def tables(kernel, natural, pairs, log_nu=None):
-    """((components, pairs, n), (components, datasets or 1, n)) at n values of log capture, or 1 without:
+def of_genes(kernel, natural, pairs, log_nu=None):
+    """What `table` is linear in, at n values of log capture, or 1 without: base and slope (components, datasets or 1, genes or 1, n)
 
-    what each distinct count adds to the log probability of a cell of zeros, and that log probability.
+    and rises (components, pairs, n or 1), such that a count u adds base + u slope + rises to the log probability of a cell of
+    zeros; zero (components, datasets or 1, n), that log probability. slope is None where rises hold all that counts do.
     """
     core = {name: in_order(v, pairs)[..., None] for name, v in natural.core.items()}
     core = core if log_nu is None else kernel.thin(core, log_nu.reshape(1, 1, 1, -1))
@@ -88,30 +105,35 @@ def tables(kernel, natural, pairs, log_nu=None):
     rising = kernel.rising(core)
     if rising is None:
         of_pairs = {name: at_pairs(v, pairs)[:, :, None] for name, v in core.items()}
-        count = pairs["count"].reshape(1, -1, 1, 1)
-        table = kernel.log_prob(of_pairs, count)[:, :, 0] + at_pairs(base - ungated, pairs)
+        base, slope = base - ungated, None
+        rises = kernel.log_prob(of_pairs, pairs["count"].reshape(1, -1, 1, 1))[:, :, 0]
     else:
-        table = by_factorials(pairs, base, *rising)
-    return table, (zero * pairs["present"][None, :, :, None]).sum(2)
+        slope, rises = rising[0], by_factorials(pairs, rising[1])
+    return {"base": base, "slope": slope, "rises": rises, "zero": (zero * pairs["present"][None, :, :, None]).sum(2)}
 
 
-def by_factorials(pairs, base, slope, factorials):
-    """(components, pairs, n) of base + u slope + sum of sign log (a)_u - log u!, all (components, datasets or 1, genes or 1, n)
+def table(genes, pairs):
+    """(components, pairs, n): what each distinct count adds to the log probability of a cell of zeros, from `of_genes`."""
+    found = at_pairs(genes["base"], pairs) + genes["rises"]
+    return found if genes["slope"] is None else found + pairs["count"][None, :, None] * at_pairs(genes["slope"], pairs)
 
-    in the order of the pairs. One factor of (a)_u is added at each step; a count above all steps takes a few logs of its own.
+
+def by_factorials(pairs, factorials):
+    """(components, pairs, n) of the sum of sign log (a)_u - log u!, a being (components, datasets or 1, genes or 1, n) in the order
+
+    of the pairs. One factor of (a)_u is added at each step; a count above all steps takes a few logs of its own.
     """
-    signs, parts = [sign for sign, _ in factorials], []
-    of_genes = total, step, *log_a = base, slope, *(a for _, a in factorials)
+    signs, log_a = zip(*factorials, strict=True)
+    total, parts, of_genes = jnp.zeros((1, 1, 1, 1)), [], log_a
     for u, genes in enumerate(pairs["steps"], 1):
         # cut from what the step before left: the slopes of a cut are padded, each only to the length of the one before
-        total, step, *log_a = (_of(v, genes) for v in (total, step, *log_a))
-        total = total + (step + _factor(signs, log_a, u) - math.log(u))
+        total, *log_a = (_of(v, genes) for v in (total, *log_a))
+        total = total + (_factor(signs, log_a, u) - math.log(u))
         parts.append(_flat(total, pairs, genes))
     if len(pairs["rest"]["row"]):
-        base, slope, *log_a = (_at_rest(v, pairs) for v in of_genes)
         u = pairs["rest"]["count"][None, :, None]
-        rises = sum(sign * log_rising(a, u) for sign, a in zip(signs, log_a, strict=True))
-        parts.append(base + u * slope + rises - log_factorial(u))
+        rises = sum(sign * log_rising(_at_rest(a, pairs), u) for sign, a in zip(signs, of_genes, strict=True))
+        parts.append(rises - log_factorial(u))
     return jnp.concatenate(parts, 1)
 
 

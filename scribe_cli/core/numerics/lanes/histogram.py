@@ -9,7 +9,7 @@ from __future__ import annotations
 from ...axes import DATASET, GENE
 from .. import gate, mixture
 from ..counts import log_rising_totals
-from ..pairs import tables
+from ..pairs import of_genes, table
 from . import Lane
 
 
@@ -37,8 +37,8 @@ def _by_tails(natural, zero, rising, tails):
 
 def _by_distinct_counts(kernel, natural, pairs):
     """n log P(u) over the distinct counts u of each gene."""
-    table, zero = tables(kernel, natural, pairs)
-    return (pairs["n"] * table[0, :, 0]).sum() + (pairs["n_cells"] * zero[0]).sum()
+    genes = of_genes(kernel, natural, pairs)
+    return (pairs["n"] * table(genes, pairs)[0, :, 0]).sum() + (pairs["n_cells"] * genes["zero"][0]).sum()
 
 
 def statistics(spec) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 
 from ...axes import CELL, COMPONENT, GENE
 from .. import mixture
-from ..pairs import by_factorials, in_order, sums, tables
+from ..pairs import by_factorials, in_order, of_genes, sums, table
 from ..special import log_sigmoid, softplus
 from . import Lane
 
@@ -23,25 +23,25 @@ def legal(spec) -> bool:
 
 def terms(kernel, natural, facts, stats, mix=mixture.marginal):
     held = stats["cell_pairs"]
-    table, of_cells = (_without_capture if natural.log_nu is None else _with_capture)(kernel, natural, facts, stats)
-    f = sums(held["cells"], held["pairs"], table.T).T[:, :, None] + of_cells
+    of_counts, of_cells = (_without_capture if natural.log_nu is None else _with_capture)(kernel, natural, facts, stats)
+    f = sums(held["cells"], held["pairs"], of_counts.T).T[:, :, None] + of_cells
     log_weights = natural.weights(facts.to_cells(natural.log_weights), facts)
     return {(COMPONENT, CELL, GENE): (mix(log_weights + f) * facts.weight3()).sum()}
 
 
 def _without_capture(kernel, natural, facts, stats):
-    """(table, (components, cells or 1, 1)): what counts add to a cell of zeros, and that."""
-    table, zero = tables(kernel, natural, stats["pairs"])
-    return table[..., 0], facts.to_cells(zero)
+    """((components, pairs), (components, cells or 1, 1)): what counts add to a cell of zeros, and that."""
+    genes = of_genes(kernel, natural, stats["pairs"])
+    return table(genes, stats["pairs"])[..., 0], facts.to_cells(genes["zero"])
 
 
 def _with_capture(kernel, natural, facts, stats):
-    pairs, log_r, none = stats["pairs"], natural.core["log_r"], jnp.zeros((1, 1, 1, 1))
-    table = by_factorials(pairs, none, none, ((1.0, in_order(log_r, pairs)[..., None]),))[..., 0]
+    pairs, log_r = stats["pairs"], natural.core["log_r"]
+    rises = by_factorials(pairs, ((1.0, in_order(log_r, pairs)[..., None]),))[..., 0]
     logit = facts.to_cells(natural.core["logit_p"]) + natural.log_nu
     log_r = jnp.broadcast_to(log_r, (*log_r.shape[:2], pairs["nonzero"].shape[1]))
     total_r = facts.to_cells(jnp.exp(log_r).sum(2, keepdims=True))
-    return table, stats["row_total"][None, :, None] * log_sigmoid(logit) - total_r * softplus(logit)
+    return rises, stats["row_total"][None, :, None] * log_sigmoid(logit) - total_r * softplus(logit)
 
 
 MEMBER = Lane("mixture", 2, legal, lambda spec: ("pairs", "row_total", "cell_pairs"), terms)

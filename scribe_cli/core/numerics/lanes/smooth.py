@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from ...axes import CELL, COMPONENT, GENE
 from .. import chebyshev, mixture
-from ..pairs import sums, tables
+from ..pairs import of_genes, sums, table
 from . import Lane
 
 
@@ -23,16 +23,26 @@ def legal(spec) -> bool:
 
 
 def terms(kernel, natural, facts, stats, mix=mixture.marginal):
-    held, nodes = stats["cell_pairs"], stats["nodes"]
-    table, zero = tables(kernel, natural, stats["pairs"], nodes["s"])
-    components, _, k = table.shape
-    of_counts = sums(held["cells"], held["pairs"], table.transpose(1, 0, 2).reshape(-1, components * k))
-    of_counts = of_counts.reshape(-1, components, k).transpose(1, 0, 2)
-    picked = chebyshev.weights(natural.log_nu.reshape(-1), nodes)[None]
-    f = ((of_counts + facts.to_cells(zero)) * picked).sum(2, keepdims=True)
+    genes, cells = halves(kernel, natural, facts, stats)
+    f = joined(genes, cells, facts, stats)
     if natural.log_weights is not None:
         f = mix(natural.weights(facts.to_cells(natural.log_weights), facts) + f)
     return {(COMPONENT, CELL, GENE): (f * facts.weight3()).sum()}
+
+
+def halves(kernel, natural, facts, stats):
+    """(tables of genes at the nodes, what each node counts for to each cell (1, cells, K))."""
+    genes = of_genes(kernel, natural, stats["pairs"], stats["nodes"]["s"])
+    return genes, chebyshev.weights(natural.log_nu.reshape(-1), stats["nodes"])[None]
+
+
+def joined(genes, cells, facts, stats):
+    """(components, cells, 1): the log probability of each cell, linear in either half."""
+    held, of_counts = stats["cell_pairs"], table(genes, stats["pairs"])
+    components, _, k = of_counts.shape
+    of_cells = sums(held["cells"], held["pairs"], of_counts.transpose(1, 0, 2).reshape(-1, components * k))
+    of_cells = of_cells.reshape(-1, components, k).transpose(1, 0, 2)
+    return ((of_cells + facts.to_cells(genes["zero"])) * cells).sum(2, keepdims=True)
 
 
 def node_count(spec, half: float) -> int:
