@@ -98,19 +98,47 @@ def _add(problem: Problem, unravel: Callable, x, frame: dict, draws: dict, facts
     s^2 E[d^2 log p/d theta^2] + weight.
     """
     params, back = jax.vjp(lambda x: _params(unravel, x, frame), x)
-    both = {site: jnp.concatenate([z, -z]) for site, z in draws.items()}
+    moves = {site: jnp.exp(params["log_sd"][site])[None] * jnp.concatenate([z, -z]) for site, z in draws.items()}
+    above, each = _expected(problem, params["loc"], moves, facts, stats)
 
-    def one(sums, z):
-        moved = {site: jnp.exp(params["log_sd"][site]) * z[site] for site in z}
-        value, slope = jax.value_and_grad(problem.log_joint)({s: params["loc"][s] + v for s, v in moved.items()}, facts, stats)
-        along = {"loc": slope, "log_sd": {site: slope[site] * moved[site] for site in slope}}
-        return jax.tree.map(jnp.add, sums, (value, along)), None
+    def slopes(moved):
+        value, slope = each({site: v + moved[site] for site, v in params["loc"].items()})
+        return value, {"loc": slope, "log_sd": {site: slope[site] * moved[site] for site in slope}}
 
-    nothing = (jnp.zeros(()), jax.tree.map(jnp.zeros_like, params))
-    (value, slopes), _ = jax.lax.scan(one, nothing, both)
-    mean = jax.tree.map(lambda v: v / (2 * PAIRS), slopes)
+    value, mean = _mean(slopes, moves)
     mean["log_sd"] = {site: v + frame["weights"][site] for site, v in mean["log_sd"].items()}
-    return value / (2 * PAIRS) + mean_field.entropy(params, frame["weights"]), back(mean)[0]
+    return above + value + mean_field.entropy(params, frame["weights"]), back(mean)[0]
+
+
+def _expected(problem: Problem, loc: dict, moves: dict, facts, stats):
+    """(number, f(thetas) -> (value, slopes)), such that the mean log joint is the number and the mean of f over all moves.
+
+    A likelihood of two halves is linear in either: their means are joined, which are those of all draws of genes with all of
+    cells, and only the slopes of that are taken draw by draw.
+    """
+    if problem.halves is None:
+        return 0.0, lambda thetas: jax.value_and_grad(problem.log_joint)(thetas, facts, stats)
+    at = lambda moved: problem.halves({site: v + moved[site] for site, v in loc.items()}, facts, stats)[1:]  # noqa: E731
+    joined = lambda genes, cells: problem.lane.halves.joined(genes, cells, facts, stats)  # noqa: E731
+    value, of_halves = jax.value_and_grad(joined, (0, 1))(*_mean(at, moves))
+
+    def along(thetas):
+        log_prior, *halves = problem.halves(thetas, facts, stats)
+        rises = jax.tree.map(lambda half, slope: (half * slope).sum(), tuple(halves), of_halves)
+        return log_prior + sum(jax.tree.leaves(rises)), log_prior
+
+    def of_thetas(thetas):
+        (_, log_prior), slope = jax.value_and_grad(along, has_aux=True)(thetas)
+        return log_prior, slope
+
+    return value, of_thetas
+
+
+def _mean(f: Callable, moves: dict):
+    """Of f(a row of moves), one after another."""
+    nothing = jax.tree.map(lambda of: jnp.zeros(of.shape), jax.eval_shape(f, jax.tree.map(lambda v: v[0], moves)))
+    total, _ = jax.lax.scan(lambda sums, moved: (jax.tree.map(jnp.add, sums, f(moved)), None), nothing, moves)
+    return jax.tree.map(lambda v: v / (2 * PAIRS), total)
 
 
 def fit(problem: Problem, start: dict, seed: int, on_step: Callable = lambda **_: None) -> Ended:

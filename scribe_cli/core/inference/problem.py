@@ -32,7 +32,8 @@ class Minibatch:
 class Problem:
     """A log density of thetas, `log_joint(thetas, facts, stats)`, and what it is evaluated on.
 
-    complete_joint: the same with the components of cells held at their probabilities, for curvatures.
+    complete_joint: the same with the components of cells held at their probabilities, for curvatures; halves: where the
+    log-likelihood is linear in two halves, these and the log prior (program.halves), else None.
 
     facts, stats: of the rows that inference runs on; cells: the facts of all cells, one row each;
     row_of_cell: (cells,) the row each cell shares, or None where every cell is its own row; where rows are shared, rows and
@@ -51,11 +52,13 @@ class Problem:
     centred: bool = False
     log_joint: Callable = field(init=False)
     complete_joint: Callable = field(init=False)
+    halves: Callable | None = field(init=False)
     sites: dict = field(init=False)
 
     def __post_init__(self):
         object.__setattr__(self, "log_joint", program.log_joint(self.spec, self.lane, centred=self.centred))
         object.__setattr__(self, "complete_joint", program.log_joint(self.spec, self.lane, mixture.complete, self.centred))
+        object.__setattr__(self, "halves", program.halves(self.spec, self.lane, self.centred))
         object.__setattr__(self, "sites", program.sites(self.spec, self.facts))
 
     def has_cells(self, site: str) -> bool:

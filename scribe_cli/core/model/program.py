@@ -113,6 +113,25 @@ def log_joint(spec: ModelSpec, lane, mix=mixture.marginal, centred: bool = False
     return lambda sites, facts, stats: log_density(model, (facts, stats), {}, sites)[0]
 
 
+def halves(spec: ModelSpec, lane, centred: bool = False):
+    """f(sites, facts, stats): (log prior, of genes, of cells), the last two as `lane.halves` has them; None where it has none.
+
+    No site is in both: capture alone is in that of cells, and no gene's parameter is drawn from it.
+    """
+    if lane.halves is None or not lane.halves.legal(spec):
+        return None
+
+    def model(facts, stats):
+        of = lane.halves.apart(kernels.load(spec.kernel), natural(spec, draw(spec, facts, centred)), facts, stats)
+        numpyro.deterministic("halves", of)
+
+    def apart(sites, facts, stats):
+        log_prior, trace = log_density(model, (facts, stats), {}, sites)
+        return log_prior, *trace["halves"]["value"]
+
+    return apart
+
+
 def thetas(spec: ModelSpec, facts: Facts, sites: dict, centred: bool = False) -> dict:
     """{parameter: lifted value, rank 3} at given sites: the draw, with its latents substituted."""
     return _substituted(spec, Context(facts, centred), sites)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from ...axes import CELL, COMPONENT, GENE
 from .. import chebyshev, mixture
 from ..pairs import of_genes, sums, table
-from . import Lane
+from . import Halves, Lane
 
 
 # Half widths of the strips that nodes are counted for. log P of a two-state gene has branch points where its P, of a complex
@@ -23,20 +23,23 @@ def legal(spec) -> bool:
 
 
 def terms(kernel, natural, facts, stats, mix=mixture.marginal):
-    genes, cells = halves(kernel, natural, facts, stats)
-    f = joined(genes, cells, facts, stats)
+    f = _of_cells(*apart(kernel, natural, facts, stats), facts, stats)
     if natural.log_weights is not None:
         f = mix(natural.weights(facts.to_cells(natural.log_weights), facts) + f)
     return {(COMPONENT, CELL, GENE): (f * facts.weight3()).sum()}
 
 
-def halves(kernel, natural, facts, stats):
+def apart(kernel, natural, facts, stats):
     """(tables of genes at the nodes, what each node counts for to each cell (1, cells, K))."""
     genes = of_genes(kernel, natural, stats["pairs"], stats["nodes"]["s"])
     return genes, chebyshev.weights(natural.log_nu.reshape(-1), stats["nodes"])[None]
 
 
 def joined(genes, cells, facts, stats):
+    return (_of_cells(genes, cells, facts, stats) * facts.weight3()).sum()
+
+
+def _of_cells(genes, cells, facts, stats):
     """(components, cells, 1): the log probability of each cell, linear in either half."""
     held, of_counts = stats["cell_pairs"], table(genes, stats["pairs"])
     components, _, k = of_counts.shape
@@ -55,4 +58,5 @@ def strip(spec) -> float:
     return min(STRIPS.get(spec.kernel, chebyshev.STRIP), GATED if spec.gated else chebyshev.STRIP)
 
 
-MEMBER = Lane("smooth", 3, legal, lambda spec: ("pairs", "cell_pairs", "nodes"), terms, exact=False)
+HALVES = Halves(lambda spec: not spec.mixed, apart, joined)
+MEMBER = Lane("smooth", 3, legal, lambda spec: ("pairs", "cell_pairs", "nodes"), terms, HALVES, exact=False)
