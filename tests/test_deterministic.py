@@ -13,7 +13,7 @@ import pytest
 
 from scribe_cli import load
 from scribe_cli.cli.main import main
-from scribe_cli.core.inference import ascent, deterministic, mode, standardised, svi
+from scribe_cli.core.inference import arrow, ascent, deterministic, mode, standardised, svi
 from scribe_cli.run.fitting import findings, inference
 from scribe_cli.run.recipe import config
 from scribe_cli.run.reporting import verdict
@@ -74,6 +74,59 @@ def test_where_nothing_bends_down_it_has_not_converged():
     left = iter(range(10))
     ended = ascent.climb(lambda x: (1e-6 * x.sum(), np.full(2, 1e-6)), np.zeros(2), ascent.Memory(), 1.0, False, lambda *_: None, lambda: next(left) < 9)
     assert not ended.converged and ended.decrement == np.inf
+
+
+ARROW = {"a": (1, 1, 40), "b": (1, 1, 40), "c": (1, 30, 1), "d": (1, 1, 1), "e": (2, 1, 1)}
+
+
+def arrowhead(rng) -> np.ndarray:
+    """A positive Hessian over all locations, then all log sds, in which elements of a shape meet, and small shapes meet all."""
+    of = [(site, e) for _ in range(2) for site, shape in ARROW.items() for e in range(int(np.prod(shape)))]
+    shared = np.array([site in "de" for site, _ in of])
+    element = np.array([{"a": 0, "b": 0, "c": 100}.get(site, -1000) + e for site, e in of])
+    meet = (element[:, None] == element) | shared[:, None] | shared
+    a = rng.normal(size=(len(of),) * 2) * meet
+    a = 0.05 * (a + a.T) * meet
+    return a + np.diag(np.exp(rng.normal(size=len(of))) + np.abs(a).sum(1))
+
+
+def test_the_inverse_of_an_arrowhead_is_exact():
+    rng = np.random.default_rng(2)
+    hessian = arrowhead(rng)
+    x, d = rng.normal(size=(2, len(hessian)))
+    evaluate = quadratic(hessian)
+    found = arrow.inverse(evaluate, x, evaluate(x)[1], ARROW)
+    np.testing.assert_allclose(found(d), np.linalg.solve(hessian, d), rtol=1e-6, atol=1e-8)
+
+
+def test_what_bends_up_is_taken_to_bend_down_as_much():
+    evaluate = quadratic(np.diag(np.tile([-4.0, 2.0, *np.full(38, 1.0)], 2)))
+    found = arrow.inverse(evaluate, np.zeros(80), np.zeros(80), {"a": (1, 1, 40)})
+    np.testing.assert_allclose(found(np.ones(80))[:3], [0.25, 0.5, 1.0], rtol=1e-6)
+
+
+def test_too_many_columns_are_left_in_their_blocks():
+    shapes = {f"s{i}": (1, 1, 16) for i in range(3)}
+    hessian = np.diag(np.arange(1.0, 97.0))
+    found = arrow.inverse(quadratic(hessian), np.zeros(96), np.zeros(96), shapes)
+    np.testing.assert_allclose(found(np.ones(96)), 1 / np.arange(1.0, 97.0), rtol=1e-6)
+
+
+def test_the_curvature_where_the_ascent_is_makes_it_short():
+    """Condition number 1e7: without it, not there after hundreds of steps."""
+    scale = np.tile(10.0 ** np.linspace(-1.9, 5.1, 40), 2)
+    inverse = lambda evaluate, x, slope: arrow.inverse(evaluate, x, slope, {"a": (1, 1, 40)})  # noqa: E731
+
+    def steps(*more):
+        seen = []
+        on_step = lambda *told: seen.append(told)  # noqa: E731
+        affordable = lambda: len(seen) < 300  # noqa: E731
+        x = 1.0 / np.sqrt(scale)
+        reached = ascent.climb(quadratic(np.diag(scale)), x, ascent.Memory(), 1e-6, True, on_step, affordable, *more)
+        return reached, len(seen)
+
+    short, long = steps(inverse), steps()
+    assert short[0].converged and short[1] <= ascent.FIRST + 3 < long[1]
 
 
 @functools.cache

@@ -1,6 +1,7 @@
 """Quasi-Newton ascent in coordinates whose curvature is near one, until the decrement of the whole problem is small.
 
-L-BFGS (Nocedal and Wright 2006, algorithm 7.4) with the identity to start from. When its own decrement is small, that is not
+L-BFGS (Nocedal and Wright 2006, algorithm 7.4) with the identity to start from; where that takes long, with what the curvature
+is by then. When its own decrement is small, that is not
 believed: the Newton step is found by conjugate gradients on products of the true Hessian, which are differences of slopes, with
 what L-BFGS has learnt as their preconditioner; its decrement is the verdict, and where it is too large, it is the next step.
 """
@@ -18,6 +19,7 @@ HALVINGS = 15
 GRAIN = 1e-13  # of a value, below which its changes are rounding
 NUDGE = 1e-3  # length of the step that a difference of slopes is taken over, in units of the coordinates
 PRODUCTS = 20
+FIRST, EVERY = 12, 30  # steps after which the curvature is looked at, and again
 STILL = 0.02  # of a decrement: a smaller gain ends conjugate gradients
 
 
@@ -26,6 +28,7 @@ class Memory:
 
     def __init__(self):
         self._known: list[tuple[np.ndarray, np.ndarray, float]] = []
+        self.first: Callable = lambda d: d  # the inverse before any step, positive
 
     def add(self, step: np.ndarray, change: np.ndarray) -> None:
         """change: of minus the slope over the step. What does not bend down is not kept: the inverse stays positive."""
@@ -38,6 +41,7 @@ class Memory:
         for step, change, bend in reversed(self._known):
             sizes.append(step @ d / bend)
             d -= sizes[-1] * change
+        d = self.first(d)
         for (step, change, bend), size in zip(self._known, reversed(sizes), strict=True):
             d += (size - change @ d / bend) * step
         return d
@@ -54,15 +58,25 @@ class Ascent:
 
 
 def climb(
-    evaluate: Callable, x: np.ndarray, memory: Memory, tolerance: float, rough: bool, on_step: Callable, affordable: Callable
+    evaluate: Callable,
+    x: np.ndarray,
+    memory: Memory,
+    tolerance: float,
+    rough: bool,
+    on_step: Callable,
+    affordable: Callable,
+    inverse: Callable | None = None,
 ) -> Ascent:
     """evaluate(x) -> (value, slope); rough: L-BFGS is believed, of a place that is only on the way.
 
-    on_step(value, decrement) is called before each step; no more of them once not affordable().
+    on_step(value, decrement) is called before each step; no more of them once not affordable(). inverse(evaluate, x, slope) -> f,
+    f(d) being about the inverse of the negative Hessian at x times d.
     """
     value, slope = evaluate(x)
-    decrement = np.inf
+    decrement, steps = np.inf, 0
     while np.isfinite(value) and affordable():
+        if inverse and steps >= FIRST and (steps - FIRST) % EVERY == 0:
+            memory.first = inverse(evaluate, x, slope)
         direction = memory(slope)
         decrement = slope @ direction / 2
         if decrement < tolerance:
@@ -76,7 +90,7 @@ def climb(
             break
         step, value, new = found
         memory.add(step, slope - new)
-        x, slope = x + step, new
+        x, slope, steps = x + step, new, steps + 1
     return Ascent(x, value, float(decrement), False)
 
 

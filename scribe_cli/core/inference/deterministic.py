@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.flatten_util import ravel_pytree
 
-from . import ascent, curvature, standardised, whitening
+from . import arrow, ascent, curvature, standardised, whitening
 from .guides import laplace, mean_field
 from .problem import Problem
 
@@ -65,6 +65,9 @@ class Elbo:
 
     def params(self, x: np.ndarray) -> dict:
         return self._params(x, self._frame)
+
+    def inverse(self, evaluate: Callable, x: np.ndarray, slope: np.ndarray) -> Callable:
+        return arrow.inverse(evaluate, x, slope, {site: self.shapes[site] for site in sorted(self.shapes)})
 
     def draws(self, pairs: int, seed: int) -> list[dict]:
         """In parts of PAIRS, so that any number of them is one program."""
@@ -160,7 +163,7 @@ def fit(problem: Problem, start: dict, seed: int, on_step: Callable = lambda **_
     while True:
         fixed = functools.partial(elbo, elbo.draws(pairs, seed))
         tolerance = limit if rough else TOLERANCE
-        reached = ascent.climb(fixed, x, memory, tolerance, rough, told, lambda: elbo.gradients < allowed)
+        reached = ascent.climb(fixed, x, memory, tolerance, rough, told, lambda: elbo.gradients < allowed, elbo.inverse)
         told(reached.value, reached.decrement)
         if not reached.converged:
             return ended(_why(reached, elbo.gradients, allowed))
@@ -174,7 +177,9 @@ def fit(problem: Problem, start: dict, seed: int, on_step: Callable = lambda **_
 
 
 def _affordable(problem: Problem) -> int:
-    return int(min(max(FEWEST, READ / sum(np.size(v) for v in jax.tree.leaves(problem.stats))), MOST))
+    """Of two halves, what a gradient reads is read once for all draws."""
+    read = sum(np.size(v) for v in jax.tree.leaves(problem.stats)) / (2 * PAIRS if problem.halves else 1)
+    return int(min(max(FEWEST, READ / read), MOST))
 
 
 def _shortfall(elbo: Elbo, x: np.ndarray, memory: ascent.Memory, pairs: int, seed: int) -> float:

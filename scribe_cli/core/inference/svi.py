@@ -21,7 +21,7 @@ import optax
 from ...errors import NumericalError
 from ..model import derive
 from ..padding import cut, on_ladder
-from . import batches, curvature, deterministic, guides, mode, whitening
+from . import batches, curvature, deterministic, guides, initial, mode, whitening
 from .plan import Plan
 from .posterior import ENTRIES, Posterior, lifted
 from .problem import Problem, normals, purpose_key
@@ -91,8 +91,10 @@ def fit(problem: Problem, start: dict, options: Options, on_step: Callable = lam
 
     if problem.minibatch is None:
         # of a hierarchy a mode is no estimate, but with the scales held it is a place to start from
-        reached = mode.find(problem, start, watched, held=[site for site in start if derive.is_scale(site)])
-        found, start = None if problem.spec.hierarchical else reached, reached.thetas
+        only_a_start = problem.spec.hierarchical
+        held = [site for site in start if derive.is_scale(site)]
+        reached = mode.find(problem, start, watched, initial.NEAR if only_a_start else mode.TOLERANCE, held)
+        found, start = None if only_a_start else reached, reached.thetas
     if options.guide == "laplace":
         return _laplace(problem, found, seen, options.seed, on_step)
     if problem.minibatch is not None or options.by_adam:
