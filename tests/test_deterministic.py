@@ -212,8 +212,11 @@ def test_adam_is_given_what_has_been_reached(monkeypatch):
 
 
 def test_gradients_are_bounded_by_what_their_sums_read():
-    small, large = SimpleNamespace(stats={"a": np.zeros(5)}), SimpleNamespace(stats={"a": np.zeros(10), "b": np.broadcast_to(0.0, (10**5, 10**5))})
-    assert deterministic._affordable(small) == deterministic.MOST and deterministic._affordable(large) == deterministic.FEWEST
+    of = lambda halves=None, **stats: deterministic._affordable(SimpleNamespace(stats=stats, halves=halves))  # noqa: E731
+    assert of(a=np.zeros(5)) == deterministic.MOST
+    assert of(a=np.zeros(10), b=np.broadcast_to(0.0, (10**5, 10**5))) == deterministic.FEWEST
+    counts = np.broadcast_to(0.0, (10**5,))
+    assert of(a=counts) == 5_000 and of("two", a=counts) == deterministic.MOST
 
 
 def test_an_elbo_that_is_not_finite_at_the_start_is_given_up(monkeypatch):
