@@ -3,6 +3,9 @@
 Dense means: jax.value_and_grad of the textbook log pmf with jax's gammaln, float32, all entries in jitted blocks of
 256 cells, the minimum of 3 warm calls. The two-state pmf, of the same number of nodes for each entry, takes too long and too
 much memory for that: there it is one block of 16 cells, times the number of blocks.
+
+Held: where a likelihood has two halves, value and gradient of that of genes with what cells give held, as for each draw of an
+ELBO.
 """
 
 from __future__ import annotations
@@ -17,6 +20,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.scipy.special import gammaln, logsumexp
 
+from scribe_cli.core.inference.problem import Problem
 from scribe_cli.core.numerics.kernels.two_state import NODES
 from scribe_cli.run import device, reading
 from scribe_cli.run.fitting import assemble
@@ -76,14 +80,15 @@ CASES = {
 
 def compare(data: Path, names: list[str] | None = None) -> None:
     device.start(Machine())
-    print("one value and gradient, ms    lane           time     dense    ratio")
+    print("one value and gradient, ms    lane           time     dense    ratio     held    ratio")
     for name in names or CASES:
-        lane, seconds, dense = timed(data, CASES[name])
-        print(f"  {name:<28}{lane:<12}{seconds * 1e3:8.2f}{dense * 1e3:10.0f}{dense / seconds:9.0f}", flush=True)
+        lane, seconds, held, dense = timed(data, CASES[name])
+        of_held = f"{held * 1e3:9.2f}{dense / held:9.0f}" if held else ""
+        print(f"  {name:<28}{lane:<12}{seconds * 1e3:8.2f}{dense * 1e3:10.0f}{dense / seconds:9.0f}{of_held}", flush=True)
 
 
-def timed(data: Path, case: Case) -> tuple[str, float, float]:
-    """(lane, its seconds, those of the dense sum)."""
+def timed(data: Path, case: Case) -> tuple[str, float, float | None, float]:
+    """(lane, its seconds, those with capture held, those of the dense sum)."""
     settings = config.load(case.recipe)
     counts = reading.read([data], settings, False, Console(quiet=True))
     collected = assemble.collect(counts, settings.resolve())
@@ -91,7 +96,23 @@ def timed(data: Path, case: Case) -> tuple[str, float, float]:
     start = assemble.moments(collected, problem)
     lane = jax.jit(jax.value_and_grad(problem.log_joint))
     calls = 20 if problem.lane.exact else 3
-    return problem.lane.name, fastest(lambda: lane(start, problem.facts, problem.stats), calls), dense(counts.csr, case)
+    seconds = fastest(lambda: lane(start, problem.facts, problem.stats), calls)
+    held = fastest(held_by_cells(problem, start), calls) if problem.halves else None
+    return problem.lane.name, seconds, held, dense(counts.csr, case)
+
+
+def held_by_cells(problem: Problem, start: dict) -> Callable:
+    """A call of value and gradient of what genes give, with the log-likelihood's slopes in it held."""
+    facts, stats = problem.facts, problem.stats
+    _, genes, cells = jax.jit(problem.halves)(start, facts, stats)
+    held = jax.jit(jax.grad(problem.lane.halves.joined))(genes, cells, facts, stats)
+
+    def along(sites, held, facts, stats):
+        found = problem.halves(sites, facts, stats)[1]
+        return sum(jax.tree.leaves(jax.tree.map(lambda half, slope: (half * slope).sum(), found, held)))
+
+    call = jax.jit(jax.value_and_grad(along))
+    return lambda: call(start, held, facts, stats)
 
 
 def fastest(call, n: int) -> float:
