@@ -122,7 +122,7 @@ def test_the_curvature_where_the_ascent_is_makes_it_short():
         on_step = lambda *told: seen.append(told)  # noqa: E731
         affordable = lambda: len(seen) < 300  # noqa: E731
         x = 1.0 / np.sqrt(scale)
-        reached = ascent.climb(quadratic(np.diag(scale)), x, ascent.Memory(), 1e-6, True, on_step, affordable, *more)
+        reached = ascent.climb(quadratic(np.diag(scale)), x, ascent.Memory(*more), 1e-6, True, on_step, affordable)
         return reached, len(seen)
 
     short, long = steps(inverse), steps()

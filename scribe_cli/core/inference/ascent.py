@@ -24,11 +24,17 @@ STILL = 0.02  # of a decrement: a smaller gain ends conjugate gradients
 
 
 class Memory:
-    """The inverse of the negative Hessian, as far as the steps have told it."""
+    """The inverse of the negative Hessian, as far as the steps have told it.
 
-    def __init__(self):
+    inverse(evaluate, x, slope) -> f, f(d) being about that inverse at x times d, and positive: what it is before any step.
+    """
+
+    def __init__(self, inverse: Callable = lambda *_: lambda d: d):
         self._known: list[tuple[np.ndarray, np.ndarray, float]] = []
-        self.first: Callable = lambda d: d  # the inverse before any step, positive
+        self._inverse, self._first = inverse, lambda d: d
+
+    def look(self, evaluate: Callable, x: np.ndarray, slope: np.ndarray) -> None:
+        self._first = self._inverse(evaluate, x, slope)
 
     def add(self, step: np.ndarray, change: np.ndarray) -> None:
         """change: of minus the slope over the step. What does not bend down is not kept: the inverse stays positive."""
@@ -41,7 +47,7 @@ class Memory:
         for step, change, bend in reversed(self._known):
             sizes.append(step @ d / bend)
             d -= sizes[-1] * change
-        d = self.first(d)
+        d = self._first(d)
         for (step, change, bend), size in zip(self._known, reversed(sizes), strict=True):
             d += (size - change @ d / bend) * step
         return d
@@ -58,25 +64,17 @@ class Ascent:
 
 
 def climb(
-    evaluate: Callable,
-    x: np.ndarray,
-    memory: Memory,
-    tolerance: float,
-    rough: bool,
-    on_step: Callable,
-    affordable: Callable,
-    inverse: Callable | None = None,
+    evaluate: Callable, x: np.ndarray, memory: Memory, tolerance: float, rough: bool, on_step: Callable, affordable: Callable
 ) -> Ascent:
     """evaluate(x) -> (value, slope); rough: L-BFGS is believed, of a place that is only on the way.
 
-    on_step(value, decrement) is called before each step; no more of them once not affordable(). inverse(evaluate, x, slope) -> f,
-    f(d) being about the inverse of the negative Hessian at x times d.
+    on_step(value, decrement) is called before each step; no more of them once not affordable().
     """
     value, slope = evaluate(x)
     decrement, steps = np.inf, 0
     while np.isfinite(value) and affordable():
-        if inverse and steps >= FIRST and (steps - FIRST) % EVERY == 0:
-            memory.first = inverse(evaluate, x, slope)
+        if steps >= FIRST and (steps - FIRST) % EVERY == 0:
+            memory.look(evaluate, x, slope)
         direction = memory(slope)
         decrement = slope @ direction / 2
         if decrement < tolerance:

@@ -147,7 +147,7 @@ def _mean(f: Callable, moves: dict):
 def fit(problem: Problem, start: dict, seed: int, on_step: Callable = lambda **_: None) -> Ended:
     """The guide from `start` ({site: theta}), where its log sds are those of the curvature."""
     elbo = Elbo(problem, start)
-    x, memory, losses, shortfall = np.zeros(elbo.size), ascent.Memory(), [], np.inf
+    x, memory, losses, shortfall = np.zeros(elbo.size), ascent.Memory(elbo.inverse), [], np.inf
     pairs = PAIRS * -(-standardised.fewest(elbo.shapes) // PAIRS)
     allowed, limit = _affordable(problem), max(LITTLE, LOST * elbo.free)
     # the scales of a hierarchy have laws with heavy tails, and few draws are seldom enough: it is seen before the last nats
@@ -163,7 +163,7 @@ def fit(problem: Problem, start: dict, seed: int, on_step: Callable = lambda **_
     while True:
         fixed = functools.partial(elbo, elbo.draws(pairs, seed))
         tolerance = limit if rough else TOLERANCE
-        reached = ascent.climb(fixed, x, memory, tolerance, rough, told, lambda: elbo.gradients < allowed, elbo.inverse)
+        reached = ascent.climb(fixed, x, memory, tolerance, rough, told, lambda: elbo.gradients < allowed)
         told(reached.value, reached.decrement)
         if not reached.converged:
             return ended(_why(reached, elbo.gradients, allowed))
