@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 import jax
@@ -37,16 +38,18 @@ COMPONENTS = 1  # a stream of random numbers
 
 
 def chunks(
-    spec: ModelSpec, natural: Natural, facts: Facts, seed: int, cells: int = 2048
+    spec: ModelSpec, natural: Natural, facts: Facts, seed: int, cells: int = 2048, threads: int = 1
 ) -> Iterator[tuple[int, csr_array]]:
     """(first cell, int32 counts) of about `cells` cells at a time. Raises NumericalError for counts beyond int32.
 
-    The same seed draws with the same random numbers: what a fit draws must have another seed than its data had.
+    The same seed draws with the same random numbers, whatever the threads: what a fit draws must have another seed than
+    its data had.
     """
     n_cells, size = facts.sizes[CELL], -(-cells // BLOCK) * BLOCK
-    for start in range(0, n_cells, size):
-        stop = min(start + size, n_cells)
-        yield start, vstack([_block(spec, natural, facts, seed, a) for a in range(start, stop, BLOCK)], format="csr")
+    with ThreadPoolExecutor(threads) as pool:
+        for start in range(0, n_cells, size):
+            blocks = range(start, min(start + size, n_cells), BLOCK)
+            yield start, vstack(list(pool.map(lambda a: _block(spec, natural, facts, seed, a), blocks)), format="csr")
 
 
 def components(spec: ModelSpec, natural: Natural, facts: Facts, seed: int) -> np.ndarray | None:
