@@ -99,14 +99,23 @@ def _block(spec: ModelSpec, natural: Natural, facts: Facts, seed: int, first: in
     core, gate, law = jax.tree.map(lambda v: np.asarray(v)[0, :, :n_genes], of_block)
     rng = np.random.default_rng([seed, first])
     often = (law.zero > SELDOM_ZERO) & ((law.mean < FAR) | (law.core is None))
-    chance = np.where(often, -np.expm1(law.zero), 1.0) * (1.0 if gate is None else expit(-gate))
-    cell, gene = np.nonzero((rng.random(chance.shape) < chance)[:n])
+    cell, gene = np.nonzero((rng.random(often.shape) < _chance(law.zero, often, gate))[:n])
     counts = np.zeros(len(cell))
     often = often[cell, gene]
     counts[often] = _above_zero(kernel, _entries(law, cell[often], gene[often]), rng)
     key = jax.random.fold_in(jax.random.PRNGKey(seed), first)
     counts[~often] = _by_kernel(kernel, _entries(core, cell[~often], gene[~often]), int((~often).sum()), key)
     return _sparse(cell, gene, counts, (n, n_genes))
+
+
+def _chance(zero: np.ndarray, often: np.ndarray, gate: np.ndarray | None) -> np.ndarray:
+    """Of a count above zero, or where that is hardly ever missing of no gate; in place, since blocks are large."""
+    chance = np.expm1(zero)
+    np.negative(chance, out=chance)
+    chance[~often] = 1.0
+    if gate is not None:
+        chance *= expit(-gate)
+    return chance
 
 
 class Law(NamedTuple):
