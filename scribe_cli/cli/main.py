@@ -16,7 +16,7 @@ from ..run.terminal.console import Console
 from . import errors, streams
 
 COMMANDS = ("fit", "sample", "summary", "ppc", "score", "simulate", "report", "recipe", "inspect", "doctor")
-# objects made between two searches for garbage: at Python's 700 those of the libraries are gone through again and again, for a second
+# objects made between two searches for garbage: at Python's 700 those of the libraries are gone through for a second of a fit
 GARBAGE = 20_000
 
 

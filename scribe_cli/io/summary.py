@@ -66,7 +66,8 @@ def summarise(variable: Variable, n_sample_dims: int) -> tuple[Summary, np.ndarr
         for name, values in _statistics(draws[:, span]).items():
             found[name][span] = values
     statistics = {"map": point} | {name: values.reshape(shape) for name, values in found.items()}
-    summary = Summary(variable.name, variable.axes, variable.support, variable.sampled, statistics, saturated.reshape(shape) + point_beyond)
+    saturated = saturated.reshape(shape) + point_beyond
+    summary = Summary(variable.name, variable.axes, variable.support, variable.sampled, statistics, saturated)
     return summary, draws.reshape(variable.draws.shape)
 
 
