@@ -28,6 +28,7 @@ from . import laws
 from .pointwise import of_cells, of_genes
 
 BLOCK = 128  # cells with a stream of random numbers of their own; to change it is to change every draw
+CELLS = 8  # of a block, looked at together
 BATCH = 8192  # entries that the kernel draws in one compiled call
 SELDOM_ZERO = -7.0  # log P(0) below which the kernel draws
 REST = 1e-12  # mass of the far tail that is left out
@@ -99,7 +100,7 @@ def _block(spec: ModelSpec, natural: Natural, facts: Facts, seed: int, first: in
     core, gate, law = jax.tree.map(lambda v: np.asarray(v)[0, :, :n_genes], of_block)
     rng = np.random.default_rng([seed, first])
     often = (law.zero > SELDOM_ZERO) & ((law.mean < FAR) | (law.core is None))
-    cell, gene = np.nonzero((rng.random(often.shape) < _chance(law.zero, often, gate))[:n])
+    cell, gene = _above(law.zero, often, gate, n, rng)
     counts = np.zeros(len(cell))
     often = often[cell, gene]
     counts[often] = _above_zero(kernel, _entries(law, cell[often], gene[often]), rng)
@@ -108,14 +109,18 @@ def _block(spec: ModelSpec, natural: Natural, facts: Facts, seed: int, first: in
     return _sparse(cell, gene, counts, (n, n_genes))
 
 
-def _chance(zero: np.ndarray, often: np.ndarray, gate: np.ndarray | None) -> np.ndarray:
-    """Of a count above zero, or where that is hardly ever missing of no gate; in place, since blocks are large."""
-    chance = np.expm1(zero)
-    np.negative(chance, out=chance)
-    chance[~often] = 1.0
-    if gate is not None:
-        chance *= expit(-gate)
-    return chance
+def _above(zero: np.ndarray, often: np.ndarray, gate: np.ndarray | None, n: int, rng) -> tuple[np.ndarray, np.ndarray]:
+    """(cell, gene) of the entries to be drawn, of the first n cells: some cells at a time, which a cache holds."""
+    found = []
+    for a in range(0, BLOCK, CELLS):
+        rows = slice(a, a + CELLS)
+        chance = np.where(often[rows], -np.expm1(zero[rows]), 1.0)
+        if gate is not None:
+            chance *= expit(-gate[rows] if len(gate) > 1 else -gate)
+        cell, gene = np.nonzero(rng.random(chance.shape) < chance)
+        found.append((a + cell, gene))
+    cell, gene = (np.concatenate(v) for v in zip(*found, strict=True))
+    return cell[cell < n], gene[cell < n]
 
 
 class Law(NamedTuple):
