@@ -53,7 +53,7 @@ def _fit(asked: FitOptions, config: Config, checked: Sequence[Gate], console: Co
     recorded = console.recorded(asked.output, run.run_id, identity.status_fields(data))
     with staging.claimed(asked.output), recorded as record_of_run:
         if state == "stripped":
-            job.rebuild(asked, config, counts, chosen, console)
+            job.rebuild(asked, config, counts, console)
         else:
             job.run(asked, config, counts, run, chosen, console)
         record = _record(asked, run, "rebuilt" if state == "stripped" else "fitted", checked)

@@ -63,7 +63,7 @@ def run(asked: FitOptions, config: Config, counts: CountData, identity: Run, dev
     warnings = findings.joined([inferred.warnings, engine, *_warnings(spec, collected, checks, reasons)])
     for text in warnings.values():
         console.warning(text)
-    drawn, said = layering.layers(inferred.posterior, config, counts.nnz, device.cores)
+    drawn, said = layering.layers(inferred.posterior, config, counts.nnz)
     for notice in said:
         console.notice(notice)
     warnings = findings.joined([device.warnings, counts.warnings, warnings])
@@ -184,21 +184,21 @@ def _metrics(job: Job, inferred: Inferred, warnings: Mapping[str, str], numbers:
     }
 
 
-def rebuild(asked: FitOptions, config: Config, counts: CountData, device: Device, console: Console) -> None:
+def rebuild(asked: FitOptions, config: Config, counts: CountData, console: Console) -> None:
     """fit.h5ad again from the store and the input, and report.html from the store, without fitting."""
     stored, told = open_fit(asked.output), manifest.told(asked.output)
     for name, text in told.warnings.items():
         if name not in counts.warnings:  # those were told as the data were read
             console.warning(text)
     if not (asked.output / FIT[stored.record.format]).exists():
-        _rebuild_fit(stored, config, counts, device.cores, console)
+        _rebuild_fit(stored, config, counts, console)
     if not (asked.output / REPORT).exists():
         manifest.put_report(asked.output, report.build(stored, told))
 
 
-def _rebuild_fit(stored: StoredFit, config: Config, counts: CountData, threads: int, console: Console) -> None:
+def _rebuild_fit(stored: StoredFit, config: Config, counts: CountData, console: Console) -> None:
     n = config.svi.n_samples if config.inference_method == "svi" else config.mcmc.n_samples * config.mcmc.n_chains
-    drawn, _ = layering.layers(redraw.posterior(stored, n), config, counts.nnz, threads)
+    drawn, _ = layering.layers(redraw.posterior(stored, n), config, counts.nnz)
     with console.phase("write"):
         for notice in rebuild_fit(stored.out, counts.source, drawn):
             console.notice(notice)

@@ -17,27 +17,27 @@ from ..recipe.config import Config
 AUTO = 10**8  # non-zero counts up to which `output.layers: auto` draws the ppc layer
 
 
-def layers(posterior: Posterior, config: Config, nnz: int, threads: int) -> tuple[dict[str, Layer], list[str]]:
-    """({name: Layer}, notices) of `output.layers`. Threads change no result."""
+def layers(posterior: Posterior, config: Config, nnz: int) -> tuple[dict[str, Layer], list[str]]:
+    """({name: Layer}, notices) of `output.layers`."""
     wanted = config.output.layers
     if wanted != "auto":
-        return {name: MAKERS[name](posterior, config, threads) for name in wanted}, []
+        return {name: MAKERS[name](posterior, config) for name in wanted}, []
     if nnz > AUTO:
         return {}, [f"no ppc layer: {nnz:,} non-zero counts are over {AUTO:,}; name it in output.layers to have it"]
-    return {"ppc": _ppc(posterior, config, threads)}, []
+    return {"ppc": _ppc(posterior, config)}, []
 
 
-def _ppc(posterior: Posterior, config: Config, threads: int) -> Layer:
+def _ppc(posterior: Posterior, config: Config) -> Layer:
     """Counts at the first of the posterior's draws, as the store holds it, so that they can be drawn again from there."""
     first = {name: v[0].astype(np.float32).astype(float) for name, v in posterior.some(1).items()}
     natural = jax.tree.map(np.asarray, program.natural(posterior.spec, program.from_thetas(posterior.spec, first)))
     # of its own: with the seed of `scribe simulate` it would repeat the random numbers that simulated data were made of
     seed = int(np.random.default_rng([config.seed, 1]).integers(2**32))
-    drawn = lambda: sampling.chunks(posterior.spec, natural, posterior.facts, seed, threads=threads)  # noqa: E731
+    drawn = lambda: sampling.chunks(posterior.spec, natural, posterior.facts, seed)  # noqa: E731
     return Layer(lambda: (block for _, block in drawn()), sparse=True, dtype=np.int32)
 
 
-def _expected(posterior: Posterior, config: Config, _: int) -> Layer:
+def _expected(posterior: Posterior, config: Config) -> Layer:
     """The posterior mean of each count's expectation, capture and gate included."""
     points = points_of(posterior.spec, posterior.facts, posterior.some(config.output.ppc_samples))
     n_cells = posterior.facts.sizes[CELL]
