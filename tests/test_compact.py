@@ -34,6 +34,15 @@ def test_rows_and_some_cells_are_those_of_the_whole():
     assert kept.some(np.zeros(0, int)).shape == (0, 7) and kept.rows(4, 4).shape == (0, 7)
 
 
+def test_counts_let_go_are_not_taken_for_none():
+    kept = Compact.of(counts(300))
+    shape, nnz, empty = kept.shape, kept.nnz, kept.empty_genes
+    kept.release()
+    assert (kept.shape, kept.nnz) == (shape, nnz) and np.array_equal(kept.empty_genes, empty)
+    with pytest.raises(TypeError):
+        kept.rows(0, 3)
+
+
 def test_parts_of_different_widths_are_joined_and_let_go():
     given = [counts(3), counts(70_000), counts(300)]
     parts = [Compact.of(csr) for csr in given]

@@ -30,8 +30,8 @@ def values(model, rng):
     return given, nu if captured else np.ones(N_CELLS), GATE if gated else 0 * GATE
 
 
-def collected(simulation, cells=2048):
-    return vstack([chunk for _, chunk in simulation.counts(cells)], format="csr")
+def collected(simulation, cells=2048, threads=1):
+    return vstack([chunk for _, chunk in simulation.counts(cells, threads)], format="csr")
 
 
 @pytest.mark.parametrize("model", FLAGS)
@@ -51,13 +51,13 @@ def test_counts_follow_the_pmf(model):
     np.testing.assert_allclose(u.mean(0)[3:], mean[3:], rtol=0.15)
 
 
-def test_chunks_change_nothing_and_the_seed_everything():
+def test_chunks_and_threads_change_nothing_and_the_seed_everything():
     given, _, _ = values("zinbvcp", np.random.default_rng(1))
     spec = zoo.spec("zinbvcp", "canonical")
     simulation = simulate.from_parameters(spec, FACTS, given, 3)
     one, other = collected(simulation, 10_000), collected(simulation, 100)
     assert one.dtype == np.int32 and one.shape == (N_CELLS, N_GENES)
-    assert (one != other).nnz == 0
+    assert (one != other).nnz == 0 and (one != collected(simulation, 1000, 3)).nnz == 0
     starts = [start for start, _ in simulation.counts(1000)]
     assert starts == [0, 1024, 2048]
     assert (one != collected(simulate.from_parameters(spec, FACTS, given, 4))).nnz > 1000

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 import os
 import sys
@@ -15,6 +16,8 @@ from ..run.terminal.console import Console
 from . import errors, streams
 
 COMMANDS = ("fit", "sample", "summary", "ppc", "score", "simulate", "report", "recipe", "inspect", "doctor")
+# objects made between two searches for garbage: at Python's 700 those of the libraries are gone through for a second of a fit
+GARBAGE = 20_000
 
 
 class Commands(click.Group):
@@ -53,6 +56,7 @@ def main(args: Sequence[str] | None = None) -> int:
 
 def process() -> None:
     """The command as a process of its own."""
+    gc.set_threshold(GARBAGE)
     streams.open_for_results()
     code = main()
     if code == IOFailure.exit_code:

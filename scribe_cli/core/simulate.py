@@ -35,7 +35,7 @@ class Truth:
 class Simulation:
     """A model at one point, x: {sampled parameter: log-scale value}. `counts` may be called again: the seed fixes them,
 
-    whatever the chunks.
+    whatever the chunks and threads.
     """
 
     spec: ModelSpec
@@ -55,9 +55,9 @@ class Simulation:
         """(cells,) the component of each cell; None of a model that is no mixture."""
         return sampling.components(self.spec, self.natural, self.facts, self.seed)
 
-    def counts(self, cells: int = 2048) -> Iterator[tuple[int, csr_array]]:
+    def counts(self, cells: int = 2048, threads: int = 1) -> Iterator[tuple[int, csr_array]]:
         """(first cell, int32 counts, cells x genes) of about `cells` cells at a time."""
-        return sampling.chunks(self.spec, self.natural, self.facts, self.seed, cells)
+        return sampling.chunks(self.spec, self.natural, self.facts, self.seed, cells, threads)
 
 
 def from_priors(spec: ModelSpec, facts: Facts, seed: int) -> Simulation:

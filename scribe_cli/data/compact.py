@@ -44,7 +44,12 @@ class Compact:
 
     @property
     def nnz(self) -> int:
-        return len(self.count)
+        return int(self.pointers[-1])
+
+    def release(self) -> None:
+        """Give the memory of the counts back while others still hold this: how many there are is known on, the counts are not."""
+        for name in ("gene", "count"):
+            object.__setattr__(self, name, None)
 
     def csr(self) -> csr_array:
         """All of it as SciPy has it, int32 counts."""

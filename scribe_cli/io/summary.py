@@ -55,13 +55,20 @@ def at_limits(values: np.ndarray, support: str, dtype: type = np.float32) -> tup
 
 def summarise(variable: Variable, n_sample_dims: int) -> tuple[Summary, np.ndarray]:
     """The summary of a parameter and its draws as they are stored: float32, at the limits where beyond them."""
-    draws, beyond = at_limits(variable.draws, variable.support)
-    shape = draws.shape[n_sample_dims:]
-    flat = draws.reshape(-1, int(np.prod(shape)))
+    shape = variable.draws.shape[n_sample_dims:]
+    flat = variable.draws.reshape(-1, int(np.prod(shape)))
     point, point_beyond = at_limits(variable.point, variable.support, np.float64)
-    statistics = {"map": point} | {k: v.reshape(shape) for k, v in _statistics(flat).items()}
-    saturated = beyond.reshape(flat.shape).sum(0).reshape(shape) + point_beyond
-    return Summary(variable.name, variable.axes, variable.support, variable.sampled, statistics, saturated), draws
+    draws, saturated = np.empty(flat.shape, np.float32), np.empty(flat.shape[1], np.int64)
+    found = {name: np.empty(flat.shape[1], np.float32) for name in ("mean", "sd", *QUANTILES)}
+    for span in spans(flat.shape[1]):
+        draws[:, span], beyond = at_limits(flat[:, span], variable.support)
+        saturated[span] = beyond.sum(0)
+        for name, values in _statistics(draws[:, span]).items():
+            found[name][span] = values
+    statistics = {"map": point} | {name: values.reshape(shape) for name, values in found.items()}
+    saturated = saturated.reshape(shape) + point_beyond
+    summary = Summary(variable.name, variable.axes, variable.support, variable.sampled, statistics, saturated)
+    return summary, draws.reshape(variable.draws.shape)
 
 
 def spans(size: int, chunk: int = CHUNK) -> Iterator[slice]:
@@ -70,17 +77,12 @@ def spans(size: int, chunk: int = CHUNK) -> Iterator[slice]:
 
 
 def _statistics(flat: np.ndarray) -> dict[str, np.ndarray]:
-    """{statistic: (elements,) float32} of draws x elements; quantiles interpolate linearly between draws."""
-    out = {name: np.empty(flat.shape[1], np.float32) for name in ("mean", "sd", *QUANTILES)}
-    for span in spans(flat.shape[1]):
-        block = np.array(flat[:, span].T, order="C")
-        wide = block.astype(np.float64)
-        out["mean"][span] = wide.mean(1)
-        out["sd"][span] = wide.std(1, ddof=min(1, len(flat) - 1))
-        block.sort(axis=1)
-        for name, q in QUANTILES.items():
-            out[name][span] = _quantile(block, q)
-    return out
+    """{statistic: (elements,)} of draws x elements; quantiles interpolate linearly between draws."""
+    block = np.array(flat.T, order="C")
+    wide = block.astype(np.float64)
+    out = {"mean": wide.mean(1), "sd": wide.std(1, ddof=min(1, len(flat) - 1))}
+    block.sort(axis=1)
+    return out | {name: _quantile(block, q) for name, q in QUANTILES.items()}
 
 
 def _quantile(ordered: np.ndarray, q: float) -> np.ndarray:

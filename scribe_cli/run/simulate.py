@@ -63,7 +63,8 @@ def simulate(asked: SimulateOptions, console: Console) -> None:
             f"--set data.library_size={LIBRARY_SIZE}"
         )
     with console.phase("simulate"):
-        _write(asked, config, frame, _simulation(asked, spec, frame.facts, given, config.seed), console)
+        simulation = _simulation(asked, spec, frame.facts, given, config.seed)
+        _write(asked, config, frame, simulation, chosen.cores, console)
 
 
 def _check(asked: SimulateOptions) -> None:
@@ -150,7 +151,7 @@ def _simulation(asked: SimulateOptions, spec: ModelSpec, facts: Facts, given: di
         return core.from_parameters(spec, facts, given, seed)
 
 
-def _write(asked: SimulateOptions, config: Config, frame: Frame, simulation: Simulation, console: Console) -> None:
+def _write(asked: SimulateOptions, config: Config, frame: Frame, simulation: Simulation, threads: int, console: Console) -> None:
     from ..io.outputs import Layer
     from ..io.simulated import Simulated, Truth, write_simulated
 
@@ -158,14 +159,14 @@ def _write(asked: SimulateOptions, config: Config, frame: Frame, simulation: Sim
     obs, component = frame.obs, simulation.components()
     if component is not None:
         obs = obs.assign(true_component=pd.Categorical.from_codes(component, list(frame.coords[COMPONENT])))
-    counts = Layer(lambda: _told(simulation, console), sparse=True, dtype=np.int32)
+    counts = Layer(lambda: _told(simulation, threads, console), sparse=True, dtype=np.int32)
     uns = {"simulation": _provenance(asked, config)}
     write_simulated(asked.output, Simulated(obs, frame.var, truth, counts, uns, frame.coords))
 
 
-def _told(simulation: Simulation, console: Console) -> Iterator[csr_array]:
+def _told(simulation: Simulation, threads: int, console: Console) -> Iterator[csr_array]:
     """The counts, block by block, and how far they are."""
-    for first, block in simulation.counts():
+    for first, block in simulation.counts(threads=threads):
         yield block
         console.progress(first + block.shape[0], simulation.facts.sizes[CELL], unit="cell")
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 import jax
@@ -27,6 +28,7 @@ from . import laws
 from .pointwise import of_cells, of_genes
 
 BLOCK = 128  # cells with a stream of random numbers of their own; to change it is to change every draw
+CELLS = 8  # of a block, looked at together
 BATCH = 8192  # entries that the kernel draws in one compiled call
 SELDOM_ZERO = -7.0  # log P(0) below which the kernel draws
 REST = 1e-12  # mass of the far tail that is left out
@@ -37,16 +39,18 @@ COMPONENTS = 1  # a stream of random numbers
 
 
 def chunks(
-    spec: ModelSpec, natural: Natural, facts: Facts, seed: int, cells: int = 2048
+    spec: ModelSpec, natural: Natural, facts: Facts, seed: int, cells: int = 2048, threads: int = 1
 ) -> Iterator[tuple[int, csr_array]]:
     """(first cell, int32 counts) of about `cells` cells at a time. Raises NumericalError for counts beyond int32.
 
-    The same seed draws with the same random numbers: what a fit draws must have another seed than its data had.
+    The same seed draws with the same random numbers, whatever the threads: what a fit draws must have another seed than
+    its data had.
     """
     n_cells, size = facts.sizes[CELL], -(-cells // BLOCK) * BLOCK
-    for start in range(0, n_cells, size):
-        stop = min(start + size, n_cells)
-        yield start, vstack([_block(spec, natural, facts, seed, a) for a in range(start, stop, BLOCK)], format="csr")
+    with ThreadPoolExecutor(threads) as pool:
+        for start in range(0, n_cells, size):
+            blocks = range(start, min(start + size, n_cells), BLOCK)
+            yield start, vstack(list(pool.map(lambda a: _block(spec, natural, facts, seed, a), blocks)), format="csr")
 
 
 def components(spec: ModelSpec, natural: Natural, facts: Facts, seed: int) -> np.ndarray | None:
@@ -96,14 +100,27 @@ def _block(spec: ModelSpec, natural: Natural, facts: Facts, seed: int, first: in
     core, gate, law = jax.tree.map(lambda v: np.asarray(v)[0, :, :n_genes], of_block)
     rng = np.random.default_rng([seed, first])
     often = (law.zero > SELDOM_ZERO) & ((law.mean < FAR) | (law.core is None))
-    chance = np.where(often, -np.expm1(law.zero), 1.0) * (1.0 if gate is None else expit(-gate))
-    cell, gene = np.nonzero((rng.random(chance.shape) < chance)[:n])
+    cell, gene = _above(law.zero, often, gate, n, rng)
     counts = np.zeros(len(cell))
     often = often[cell, gene]
     counts[often] = _above_zero(kernel, _entries(law, cell[often], gene[often]), rng)
     key = jax.random.fold_in(jax.random.PRNGKey(seed), first)
     counts[~often] = _by_kernel(kernel, _entries(core, cell[~often], gene[~often]), int((~often).sum()), key)
     return _sparse(cell, gene, counts, (n, n_genes))
+
+
+def _above(zero: np.ndarray, often: np.ndarray, gate: np.ndarray | None, n: int, rng) -> tuple[np.ndarray, np.ndarray]:
+    """(cell, gene) of the entries to be drawn, of the first n cells: some cells at a time, which a cache holds."""
+    found = []
+    for a in range(0, BLOCK, CELLS):
+        rows = slice(a, a + CELLS)
+        chance = np.where(often[rows], -np.expm1(zero[rows]), 1.0)
+        if gate is not None:
+            chance *= expit(-gate[rows] if len(gate) > 1 else -gate)
+        cell, gene = np.nonzero(rng.random(chance.shape) < chance)
+        found.append((a + cell, gene))
+    cell, gene = (np.concatenate(v) for v in zip(*found, strict=True))
+    return cell[cell < n], gene[cell < n]
 
 
 class Law(NamedTuple):

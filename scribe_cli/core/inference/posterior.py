@@ -17,7 +17,7 @@ from ..model.spec import ModelSpec
 from ..model.supports import SUPPORTS
 from ..padding import cut, filled_cells_and_genes
 
-ENTRIES = 2**24  # values of sites that are lifted at a time
+ENTRIES = 2**22  # values of sites that are lifted at a time: larger arrays would be new memory each time, which is slow to get
 
 
 @dataclass(frozen=True)
@@ -119,12 +119,18 @@ class Posterior:
 
 
 def by_blocks(function: Callable, spec: ModelSpec, facts: Facts, thetas: Mapping, axes: Axes) -> np.ndarray:
-    """(draws, rank-3 shape of `axes`): `function` of the thetas of one draw, {parameter: (draws, rank-3 shape)}, some at a time."""
-    sizes, at = facts.filled().sizes, jax.jit(jax.vmap(function))
-    own, out = {p.name: p.axes for p in spec.params}, None
-    for part in blocks(thetas):
-        some = {name: filled_cells_and_genes(thetas[name][part], own[name], sizes, 1) for name in own}
-        found = cut(at(some), shape3(axes, facts.sizes)[1:])
+    """(draws, rank-3 shape of `axes`): `function` of the thetas of one draw, {parameter: (draws, rank-3 shape)}, some at a time.
+
+    A value has the axes of all that it is made of: parameters with others are there, but not draw by draw.
+    """
+    sizes, shape = facts.filled().sizes, shape3(axes, facts.sizes)[1:]
+    own = {p.name: p.axes for p in spec.params}
+    moving = {name: v for name, v in thetas.items() if set(own[name]) <= set(axes)}
+    still = {name: filled_cells_and_genes(v[0], own[name], sizes) for name, v in thetas.items() if name not in moving}
+    at, out = jax.jit(jax.vmap(lambda moving, still: function(moving | still), (0, None))), None
+    for part in blocks(moving):
+        some = {name: filled_cells_and_genes(v[part], own[name], sizes, 1) for name, v in moving.items()}
+        found = cut(at(some, still), shape)
         out = np.empty((len(next(iter(thetas.values()))), *found.shape[1:])) if out is None else out
         out[part] = found
     return out
@@ -168,8 +174,9 @@ def _made(params: Sequence, spec: ModelSpec, facts: Facts, sites: Mapping, lead:
 
 
 def blocks(flat: Mapping[str, np.ndarray]) -> Iterator[slice]:
-    """Of the draws (draws, ...), as many as are worked on at a time."""
-    n, size = len(next(iter(flat.values()))), max(1, ENTRIES // sum(v[0].size for v in flat.values()))
+    """Of the draws (draws, ...), as many as are worked on at a time: as many each time if that goes, which is one program."""
+    n, most = len(next(iter(flat.values()))), max(1, ENTRIES // sum(v[0].size for v in flat.values()))
+    size = next((k for k in range(min(n, most), most // 2, -1) if n % k == 0), most)
     return (slice(a, min(a + size, n)) for a in range(0, n, size))
 
 

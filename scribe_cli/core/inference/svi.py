@@ -23,7 +23,7 @@ from ..model import derive
 from ..padding import cut, on_ladder
 from . import batches, curvature, deterministic, guides, initial, mode, whitening
 from .plan import Plan
-from .posterior import ENTRIES, Posterior, lifted
+from .posterior import Posterior, blocks, lifted
 from .problem import Problem, normals, purpose_key
 
 STILL_TO_GAIN = 1.0  # nats, by moving a Laplace guide on, of one that is where it should be
@@ -172,10 +172,9 @@ def draw(guide: Mapping, seed: int, numbers: np.ndarray) -> dict:
     family, shapes = guides.load(guide["family"]), {site: np.shape(v) for site, v in guide["params"]["loc"].items()}
     params = {group: {site: on_ladder(v) for site, v in values.items()} for group, values in guide["params"].items()}
     sample, out = jax.jit(family.sample), {site: np.empty((len(numbers), *shape)) for site, shape in shapes.items()}
-    size = max(1, ENTRIES // sum(v.size for v in params["loc"].values()))
-    for a in range(0, len(numbers), size):
-        for site, v in sample(params, purpose_key(seed, "draw"), numbers[a : a + size]).items():
-            out[site][a : a + size] = cut(v, shapes[site])
+    for part in blocks(out):
+        for site, v in sample(params, purpose_key(seed, "draw"), numbers[part]).items():
+            out[site][part] = cut(v, shapes[site])
     return out
 
 
