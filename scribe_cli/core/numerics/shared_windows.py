@@ -1,0 +1,176 @@
+"""The integrals of beta_integral.py of several counts u of a gene at several rates, as one product of matrices (ENGINE.md 7).
+
+sum over nodes of x^(alpha+u) (1-x)^beta e^(-rate x): with one window for all of them, the first two factors are a matrix
+(counts, nodes), the last is one (nodes, rates). In u and rate the integrands have monotone likelihood ratios: that of the lowest
+count at the highest rate lies furthest to the left, that of the highest count at the lowest rate furthest to the right, and a
+window that holds both holds all. Its nodes are counted from the current parameters, before a sum is taken: a window that would
+take more than there may be, or in which factors of a product would underflow, is not used; every entry then has its own.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import jax
+import jax.numpy as jnp
+
+from .beta_integral import BLOCK, DROP, STRAIGHT, Integrand, beyond, by_blocks, end_of_window, integral_and_slopes, on
+
+EXPONENT = 34.0  # the trapezoid rule leaves e^-this of an integral
+CHUNK = 32  # nodes that are added at a time
+MOST = 32  # chunks of a window
+RANGE = 600.0  # nats: e^-(this + DROP) is a float64
+NUMBERS = 2**17  # of e^(-rate x) in memory at one time
+
+
+@jax.custom_jvp
+def log_integrals(alpha, beta, rate, u, rare):
+    """(rows, counts, rates) logs of the integrals of alpha, beta (rows, 1, 1), rate (rows, 1, rates), u (rows, counts, 1) that
+
+    rises. rare: (rows, 1, rates), where that of the first count has 1 - e^(-rate x) for e^(-rate x); that count is then 0.
+    """
+    return _in_blocks(alpha, beta, rate, u, rare)[0]
+
+
+@log_integrals.defjvp
+def _(rows, tangents):
+    value, *slopes = _in_blocks(*rows)
+    return value, sum(slope * t for slope, t in zip(slopes, tangents[:3], strict=True))
+
+
+def _in_blocks(*rows):
+    return by_blocks(_integrals_and_slopes, max(1, NUMBERS // (CHUNK * rows[2].shape[2])), *rows)
+
+
+def _integrals_and_slopes(*rows):
+    """The logs of the integrals and their slopes in alpha, beta and rate."""
+    window = _Window.of(*(jax.lax.stop_gradient(v) for v in rows))
+    return jax.lax.cond(window.serves, _in_one_window, _each_in_its_own, window, *rows)
+
+
+def _each_in_its_own(window, alpha, beta, rate, u, rare):
+    first = jnp.arange(u.shape[1])[:, None] == 0
+    entries = jnp.broadcast_arrays(alpha + u, beta, rate, rare & first)
+    found = by_blocks(integral_and_slopes, BLOCK, *(v.reshape(-1) for v in entries))
+    return tuple(v.reshape(entries[0].shape) for v in found)
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class _Window:
+    """first: node of each row, h: step, both (rows, 1, 1); chunks: number of nodes / CHUNK, of all rows; reach: as Integrand's.
+
+    tilt: (rows, 1, 1), a rate whose e^(-rate x) goes to the factor of counts, so that it is large where products are; largest:
+    (rows, counts, 1), log of that factor's maximum. serves: whether the products neither underflow nor have too many nodes.
+    """
+
+    first: jax.Array
+    h: jax.Array
+    chunks: jax.Array
+    reach: jax.Array
+    tilt: jax.Array
+    largest: jax.Array
+    serves: jax.Array
+
+    @staticmethod
+    def of(alpha, beta, rate, u, rare):
+        most = rate.max(2, keepdims=True)
+        # the rare integrand lies to the left of that of a count of 1 at a rate of 0
+        tilt = jnp.where(rare.any(2, keepdims=True), 0.0, rate.min(2, keepdims=True))
+        highest = alpha + jnp.maximum(u[:, -1:], 1.0)
+        reach = STRAIGHT + jnp.log(highest + beta + most + 1.0)
+        leftmost, rightmost = Integrand(alpha + u[:, :1], beta, most, False), Integrand(highest, beta, tilt, False)
+        first, last = _end(leftmost, reach, -reach), _end(rightmost, reach, reach)
+        needed = (last - first) / _step(_curvature(jnp.concatenate([alpha + u, highest], 1), beta, most))
+        chunks = jnp.ceil((1.0 + needed.max()) / CHUNK)
+        lost = _highest(rightmost) - _highest(Integrand(highest, beta, most, False))
+        serves = (chunks <= MOST) & (lost.max() <= RANGE)
+        chunks = jnp.where(serves, chunks, 1.0)
+        h = (last - first) / (chunks * CHUNK - 1.0)
+        return _Window(first, h, chunks.astype(int), reach, tilt, _highest(Integrand(alpha + u, beta, tilt, False)), serves)
+
+    @property
+    def last(self):
+        return self.first + self.h * (self.chunks * CHUNK - 1)
+
+    def nodes(self, chunk):
+        """(rows, 1, CHUNK) x, log x and log (1 - x)."""
+        return on(self.first + self.h * (chunk * CHUNK + jnp.arange(CHUNK)))
+
+
+def _end(entries, reach, outside):
+    """Where the integrand has dropped, or else at `outside`."""
+    return end_of_window(entries, jnp.clip(entries.mode, -reach, reach), outside, _highest(entries) - DROP)
+
+
+def _highest(entries):
+    return entries.log(entries.mode)
+
+
+def _curvature(left, beta, rate):
+    """-(log integrand)'' at the mode, largest of all counts: left (1-x)^2 + beta x^2, of which lower rates have less."""
+    x, _, log_rest = on(Integrand(left, beta, rate, False).mode)
+    return (left * jnp.exp(2.0 * log_rest) + beta * x**2).max(1, keepdims=True)
+
+
+def _step(curvature):
+    """h of a relative error e^-EXPONENT, an integrand of this curvature being no rougher than that of Gamma(curvature).
+
+    Of that |Gamma(k + iw) / Gamma(k)| is below e^-(w atan(w/k) - k/2 log(1 + w^2/k^2)), w = 2 pi / h: Newton's method from above.
+    """
+    k = jnp.maximum(curvature, 1e-3)
+    w = 2.0 * EXPONENT / jnp.pi + jnp.sqrt(2.0 * k * EXPONENT)
+    for _ in range(3):
+        angle = jnp.arctan(w / k)
+        w = w - (w * angle - 0.5 * k * jnp.log1p((w / k) ** 2) - EXPONENT) / angle
+    return 2.0 * jnp.pi / w
+
+
+def _in_one_window(window, alpha, beta, rate, u, rare):
+    at = alpha, beta, rate
+    sums = _sums(window, *at, u, rare)
+    tails, along = jax.linearize(lambda *at: _tails(window, *at, u, rare), *at)
+    total = sums[:, 0] + tails
+    slopes = [along(*(jnp.full_like(v, i == j) for j, v in enumerate(at))) for i in range(3)]
+    return window.largest + jnp.log(window.h * total), *((sums[:, i] + slope) / total for i, slope in enumerate(slopes, 1))
+
+
+def _sums(window, alpha, beta, rate, u, rare):
+    """(rows, 4, counts, rates) sums over the nodes of the integrands, and of their slopes in alpha, beta and rate."""
+
+    def add(chunk, sums):
+        x, log_x, log_rest = window.nodes(chunk)
+        of_counts = jnp.exp((alpha + u) * log_x + beta * log_rest - window.tilt * x - window.largest)
+        of_counts = of_counts[:, None] * jnp.stack([jnp.ones_like(x), log_x, log_rest, -x], 1)
+        exponent = x.swapaxes(1, 2) * (window.tilt - rate)
+        of_rare = of_counts[:, :3, :1], -jnp.expm1(exponent)
+        found = (of_counts, jnp.exp(exponent)), of_rare
+        return tuple(s + jnp.einsum("rscz,rzk->rsck", *of) for s, of in zip(sums, found, strict=True))
+
+    rows, counts, rates = len(u), u.shape[1], rate.shape[2]
+    sums = jnp.zeros((rows, 4, counts, rates)), jnp.zeros((rows, 3, 1, rates))
+    plain, of_rare = jax.lax.fori_loop(0, window.chunks, add, sums)
+    of_rare = jnp.concatenate([of_rare, -plain[:, 3:, :1]], 1)  # 1 - e^(-rate x) has the other slope in rate
+    return _with_first(plain, jnp.where(rare[:, None], of_rare, plain[:, :, :1]))
+
+
+def _tails(window, alpha, beta, rate, u, rare):
+    """(rows, counts, rates) of the nodes beyond the window."""
+    plain = _tail(window, Integrand(alpha + u, beta, rate, False))
+    of_rare = _tail(window, Integrand(alpha + u[:, :1], beta, rate, True))
+    return _with_first(plain, jnp.where(rare, of_rare, plain[:, :1]))
+
+
+def _tail(window, entries):
+    ends = ((window.first, window.first, entries.below()), (window.last, -window.last, entries.above()))
+    total = 0.0
+    for z, outward, series in ends:
+        log, factor = entries.log_and_factor(*on(z))
+        at_end = jnp.exp(log - window.largest[:, : log.shape[1]]) * factor
+        total += at_end * beyond(window.h, outward, window.reach, *series)
+    return total
+
+
+def _with_first(values, first):
+    """Values (..., counts, rates) with another first count."""
+    return jnp.concatenate([first, values[..., 1:, :]], -2)
