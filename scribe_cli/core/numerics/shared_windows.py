@@ -49,7 +49,7 @@ def _integrals_and_slopes(*rows):
 
 
 def _each_in_its_own(window, alpha, beta, rate, u, rare):
-    first = jnp.arange(u.shape[1])[:, None] == 0
+    first = jnp.arange(u.shape[1])[None, :, None] == 0
     entries = jnp.broadcast_arrays(alpha + u, beta, rate, rare & first)
     found = by_blocks(integral_and_slopes, BLOCK, *(v.reshape(-1) for v in entries))
     return tuple(v.reshape(entries[0].shape) for v in found)
@@ -95,7 +95,7 @@ class _Window:
 
     def nodes(self, chunk):
         """(rows, 1, CHUNK) x, log x and log (1 - x)."""
-        return on(self.first + self.h * (chunk * CHUNK + jnp.arange(CHUNK)))
+        return on(self.first + self.h * (chunk * CHUNK + jnp.arange(CHUNK)[None, None]))
 
 
 def _end(entries, reach, outside):

@@ -84,7 +84,7 @@ class TwoState(AbstractKernel):
         u = jnp.broadcast_to(u[..., None], (len(n["log_rate"]), u.shape[1], 1))
         rare = _is_rare(n) & (u[:, :1] == 0)
         integral = log_integrals(*_positive(n), u, rare)
-        return _log_pmf(n, u, integral, rare & (jnp.arange(u.shape[1])[:, None] == 0))
+        return _log_pmf(n, u, integral, rare & (jnp.arange(u.shape[1])[None, :, None] == 0))
 
     def log_prob_zero(self, n):
         return self.log_prob(n, jnp.zeros((1,) * jnp.ndim(n["log_alpha"])))
