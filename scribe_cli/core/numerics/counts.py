@@ -20,7 +20,7 @@ from .special import log_rising
 
 LARGEST = 4096  # count of a row up to which its factors are taken one by one
 STEPS = 16  # counts up to which log (a)_u is summed factor by factor, from that of the count before
-GROUP = 8  # counts above them, of one row, that are looked at together
+GROUP = 4  # counts of one row that are looked at together
 
 
 def pack_tails(gene, count, n, n_cells, n_genes: int, dataset=None, n_filled: int | None = None) -> dict:

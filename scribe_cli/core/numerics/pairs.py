@@ -9,13 +9,11 @@ import math
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from . import gate
-from .counts import GROUP, STEPS, log_ratio, product, spread
+from .counts import GROUP, log_ratio, product, spread
 from .special import log_factorial, log_rising
-
-RUNS = (1, 4, STEPS)  # largest counts of the genes whose counts from 0 on are looked at together
-
 
 @jax.custom_vjp
 def sums(cells, pairs, table):
@@ -95,34 +93,26 @@ def tables(kernel, natural, pairs, log_nu=None):
 def counted_together(kernel, core, pairs):
     """(log P(0), (components, datasets or 1, genes, n); log P of the pairs, (components, pairs, n)) of a kernel that has no
 
-    rising factorials, of core values (components, datasets or 1, genes or 1, 1 or n) in the order of the pairs.
+    rising factorials, of core values (components, datasets or 1, genes or 1, 1 or n) in the order of the pairs. Its counts are
+    taken GROUP at a time, those of the steps and those above them alike: one shape, whatever the data.
     """
     components, datasets, _, n = jnp.broadcast_shapes(*(v.shape for v in core.values()))
-    core = {name: jnp.broadcast_to(v, (components, datasets, len(pairs["order"]), v.shape[3])) for name, v in core.items()}
-    columns = []
-    for last, low, high in _runs(pairs):
-        rows = {name: v[:, :, low:high].reshape(-1, v.shape[3]) for name, v in core.items()}
-        table = kernel.log_probs(rows, jnp.arange(last + 1.0)[None])
-        columns.append(jnp.split(table.reshape(components, datasets, high - low, -1), last + 1, 3))
-    zero = jnp.concatenate([of_run[0] for of_run in columns], 2)
-    parts = []
-    for u, genes in enumerate(pairs["steps"], 1):
-        found = jnp.concatenate([of_run[u] for of_run in columns if len(of_run) > u], 2)
-        parts.append(_flat(_of(found, genes), pairs, genes))
+    at_least = [len(pairs["order"]), *(len(genes) for genes in pairs["steps"])]  # genes with a count of 0, 1, ...
+    core = {name: jnp.broadcast_to(v, (components, datasets, at_least[0], v.shape[3])) for name, v in core.items()}
+    rows, counts = [], []
+    for first in range(0, len(at_least), GROUP):
+        rows.append({name: v[:, :, : at_least[first]].reshape(-1, v.shape[3]) for name, v in core.items()})
+        counts.append(jnp.broadcast_to(first + jnp.arange(float(GROUP))[None], (components * datasets * at_least[first], GROUP)))
     if len(pairs["rest"]["row"]):
-        groups = {name: _at_groups(v, pairs) for name, v in core.items()}
-        u = jnp.tile(pairs["rest"]["count"], (components, 1))
-        found = kernel.log_probs({name: v.reshape(-1, v.shape[2]) for name, v in groups.items()}, u)
-        parts.append(_of_groups(found.reshape(components, -1, GROUP, n)))
-    return zero, jnp.concatenate(parts, 1)
-
-
-def _runs(pairs):
-    """(last, low, high): the genes low to high, in the order of the pairs, whose counts from 0 to `last` hold all their steps."""
-    at_least = [len(pairs["order"]), *(len(genes) for genes in pairs["steps"]), 0]  # genes with a count of 0, 1, ...
-    lasts = sorted({min(run, len(pairs["steps"])) for run in RUNS})
-    bounds = zip(lasts, (-1, *lasts), strict=False)
-    return [(last, at_least[last + 1], at_least[before + 1]) for last, before in bounds if at_least[last + 1] < at_least[before + 1]][::-1]
+        rows.append({name: _at_groups(v, pairs).reshape(-1, v.shape[3]) for name, v in core.items()})
+        counts.append(jnp.tile(pairs["rest"]["count"], (components, 1)))
+    table = kernel.log_probs(jax.tree.map(lambda *v: jnp.concatenate(v), *rows), jnp.concatenate(counts))
+    *of_steps, of_rest = jnp.split(table, np.cumsum([len(v) for v in counts])[: -(-len(at_least) // GROUP)])
+    of_counts = []
+    for found in of_steps:
+        of_counts += jnp.split(found.reshape(components, datasets, -1, GROUP * n), GROUP, 3)
+    parts = [_flat(_of(of_counts[u], genes), pairs, genes) for u, genes in enumerate(pairs["steps"], 1)]
+    return of_counts[0], jnp.concatenate([*parts, of_rest.reshape(components, -1, n)], 1)
 
 
 def _of_groups(value):

@@ -14,11 +14,12 @@ from dataclasses import dataclass
 import jax
 import jax.numpy as jnp
 
-from .beta_integral import BLOCK, DROP, STRAIGHT, Integrand, beyond, by_blocks, end_of_window, integral_and_slopes, on
+from .beta_integral import BLOCK, DROP, Integrand, by_blocks, end_of_window, integral_and_slopes, on
 
 EXPONENT = 34.0  # the trapezoid rule leaves e^-this of an integral
 CHUNK = 32  # nodes that are added at a time
 MOST = 32  # chunks of a window
+STRAIGHT = 10.0  # -log of the variable of the power series that an integrand is beyond a window
 RANGE = 600.0  # nats: e^-(this + DROP) is a float64
 NUMBERS = 2**17  # of e^(-rate x) in memory at one time
 
@@ -127,50 +128,72 @@ def _step(curvature):
 
 
 def _in_one_window(window, alpha, beta, rate, u, rare):
-    at = alpha, beta, rate
-    sums = _sums(window, *at, u, rare)
-    tails, along = jax.linearize(lambda *at: _tails(window, *at, u, rare), *at)
-    total = sums[:, 0] + tails
-    slopes = [along(*(jnp.full_like(v, i == j) for j, v in enumerate(at))) for i in range(3)]
-    return window.largest + jnp.log(window.h * total), *((sums[:, i] + slope) / total for i, slope in enumerate(slopes, 1))
+    sums = jnp.moveaxis(_sums(window, alpha, beta, rate, u, rare), 1, 0)
+    size = jax.lax.stop_gradient(sums[:1])  # a square of it, which slopes of a ratio have, might underflow
+    total, *slopes = sums / size
+    return window.largest + jnp.log(window.h * size[0]) + jnp.log(total), *(slope / total for slope in slopes)
 
 
 def _sums(window, alpha, beta, rate, u, rare):
     """(rows, 4, counts, rates) sums over the nodes of the integrands, and of their slopes in alpha, beta and rate."""
+    beyond = _beyond(window, alpha, beta, rate, u)
 
     def add(chunk, sums):
         x, log_x, log_rest = window.nodes(chunk)
         of_counts = jnp.exp((alpha + u) * log_x + beta * log_rest - window.tilt * x - window.largest)
         of_counts = of_counts[:, None] * jnp.stack([jnp.ones_like(x), log_x, log_rest, -x], 1)
         exponent = x.swapaxes(1, 2) * (window.tilt - rate)
-        of_rare = of_counts[:, :3, :1], -jnp.expm1(exponent)
-        found = (of_counts, jnp.exp(exponent)), of_rare
-        return tuple(s + jnp.einsum("rscz,rzk->rsck", *of) for s, of in zip(sums, found, strict=True))
+        found = _products(of_counts, jnp.exp(exponent), -jnp.expm1(exponent))
+        return tuple(s + f for s, f in zip(sums, found, strict=True))
 
-    rows, counts, rates = len(u), u.shape[1], rate.shape[2]
-    sums = jnp.zeros((rows, 4, counts, rates)), jnp.zeros((rows, 3, 1, rates))
-    plain, of_rare = jax.lax.fori_loop(0, window.chunks, add, sums)
+    plain, of_rare = jax.lax.fori_loop(0, window.chunks, add, _products(*beyond))
     of_rare = jnp.concatenate([of_rare, -plain[:, 3:, :1]], 1)  # 1 - e^(-rate x) has the other slope in rate
-    return _with_first(plain, jnp.where(rare[:, None], of_rare, plain[:, :, :1]))
+    first = jnp.where(rare[:, None], of_rare, plain[:, :, :1])
+    return jnp.concatenate([first, plain[:, :, 1:]], 2)
 
 
-def _tails(window, alpha, beta, rate, u, rare):
-    """(rows, counts, rates) of the nodes beyond the window."""
-    plain = _tail(window, Integrand(alpha + u, beta, rate, False))
-    of_rare = _tail(window, Integrand(alpha + u[:, :1], beta, rate, True))
-    return _with_first(plain, jnp.where(rare, of_rare, plain[:, :1]))
+def _products(of_counts, of_rates, of_rare):
+    """Of factors (rows, 4, counts, nodes) and (rows, nodes, rates), the last being that of the first count where rare."""
+    pairs = (of_counts, of_rates), (of_counts[:, :3, :1], of_rare)
+    return tuple(jnp.einsum("rscz,rzk->rsck", *of) for of in pairs)
 
 
-def _tail(window, entries):
-    ends = ((window.first, window.first, entries.below()), (window.last, -window.last, entries.above()))
-    total = 0.0
-    for z, outward, series in ends:
-        log, factor = entries.log_and_factor(*on(z))
-        at_end = jnp.exp(log - window.largest[:, : log.shape[1]]) * factor
-        total += at_end * beyond(window.h, outward, window.reach, *series)
-    return total
+def _beyond(window, alpha, beta, rate, u):
+    """The factors of the nodes beyond the window: of counts, sums of powers of x or 1 - x; of rates, e^(-rate x) in powers."""
+    left = alpha + u
+    below, above = (_with_slopes(window, *of) for of in ((left, beta, -window.first, 0.0), (beta, left, window.last, window.tilt)))
+    # the slope in rate has -x for a factor
+    below = [*below, jnp.concatenate([-below[0][..., 1:], jnp.zeros_like(left)], 2)]
+    above = [above[0], above[2], above[1], jnp.concatenate([above[0][..., 1:], jnp.zeros_like(left)], 2) - above[0]]
+    of_counts = jnp.concatenate([jnp.stack(below, 1), jnp.stack(above, 1)], 3)
+    gone, powers = jnp.exp(window.tilt - rate), jnp.concatenate([jnp.ones_like(rate), rate, 0.5 * rate**2], 1)
+    signs = jnp.array([1.0, -1.0, 1.0]).reshape(1, 3, 1)
+    of_rates = jnp.concatenate([signs * powers, gone * powers], 1)
+    of_rare = jnp.concatenate([0.0 * rate, -(signs * powers)[:, 1:], -jnp.expm1(window.tilt - rate), -gone * powers[:, 1:]], 1)
+    return of_counts, of_rates, of_rare
 
 
-def _with_first(values, first):
-    """Values (..., counts, rates) with another first count."""
-    return jnp.concatenate([first, values[..., 1:, :]], -2)
+def _with_slopes(window, outer, inner, end, tilt):
+    """(rows, counts, 3) of `_powers` and its slopes in the exponents of what goes to 0 and of what goes to 1."""
+    at = jnp.broadcast_arrays(outer, inner)
+    value, along = jax.linearize(lambda *at: _powers(window, *at, end, tilt), *at)
+    one, none = jnp.ones_like(at[0]), jnp.zeros_like(at[0])
+    return [value, along(one, none), along(none, one)]
+
+
+def _powers(window, outer, inner, end, tilt):
+    """The sums over nodes beyond an end of y^outer (1-y)^inner [1, y, y^2], y = 1 / (1 + e^|z|), to the third power of e^-end.
+
+    y^(outer+p) (1-y)^inner is w^(outer+p) (1+w)^-(outer+inner+p), w = e^-|z|: each power of w is a geometric series. Where the
+    window ends before, the integrand has dropped by so much that no node beyond counts.
+    """
+    straight = end > window.reach - 1e-6
+    exponent = jnp.where(straight, -outer * end - tilt - window.largest, 0.0)
+
+    def series(q):
+        return jnp.exp(exponent - q * end) / jnp.expm1(jnp.minimum((outer + q) * window.h, 600.0))
+
+    zeroth, first, second = map(series, range(3))
+    both = outer + inner
+    sums = [zeroth - both * first + 0.5 * both * (both + 1.0) * second, first - (both + 1.0) * second, second]
+    return jnp.where(straight, jnp.concatenate(sums, 2), 0.0)
