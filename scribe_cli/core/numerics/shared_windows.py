@@ -22,6 +22,7 @@ MOST = 32  # chunks of a window
 STRAIGHT = 10.0  # -log of the variable of the power series that an integrand is beyond a window
 RANGE = 600.0  # nats: e^-(this + DROP) is a float64
 NUMBERS = 2**17  # of e^(-rate x) in memory at one time
+SECOND = ((0, 0), (0, 1), (1, 1), (2, 0), (2, 1), (2, 2))  # of alpha, beta and rate, those without rate first
 
 
 @jax.custom_jvp
@@ -30,30 +31,63 @@ def log_integrals(alpha, beta, rate, u, rare):
 
     rises. rare: (rows, 1, rates), where that of the first count has 1 - e^(-rate x) for e^(-rate x); that count is then 0.
     """
-    return _in_blocks(alpha, beta, rate, u, rare)[0]
+    return _in_blocks(1, alpha, beta, rate, u, rare)[0]
 
 
 @log_integrals.defjvp
 def _(rows, tangents):
-    value, *slopes = _in_blocks(*rows)
-    return value, sum(slope * t for slope, t in zip(slopes, tangents[:3], strict=True))
+    value, *slopes = _and_slopes(*rows)
+    return value, _along(slopes, tangents)
 
 
-def _in_blocks(*rows):
-    return by_blocks(_integrals_and_slopes, max(1, NUMBERS // (CHUNK * rows[2].shape[2])), *rows)
-
-
-def _integrals_and_slopes(*rows):
+@jax.custom_jvp
+def _and_slopes(*rows):
     """The logs of the integrals and their slopes in alpha, beta and rate."""
+    return _in_blocks(1, *rows)
+
+
+@_and_slopes.defjvp
+def _(rows, tangents):
+    """Curvatures are tables too: who linearises a gradient has them taken once, and products with them cost little."""
+    value, a, b, r, aa, ab, bb, ra, rb, rr = _in_blocks(2, *rows)
+    curvatures = (a, b, r), (aa, ab, ra), (ab, bb, rb), (ra, rb, rr)
+    return (value, a, b, r), tuple(_along(v, tangents) for v in curvatures)
+
+
+def _along(slopes, tangents):
+    return sum(slope * t for slope, t in zip(slopes, tangents[:3], strict=True))
+
+
+def _in_blocks(order, *rows):
+    size = max(1, NUMBERS // (CHUNK * rows[2].shape[2]))
+    return by_blocks(lambda *block: _derivatives(order, *block), size, *rows)
+
+
+def _derivatives(order, *rows):
+    """The logs of the integrals, their slopes in alpha, beta and rate, and if `order` is 2 their second derivatives: of alpha,
+
+    of alpha and beta, of beta, of rate and alpha, of rate and beta, of rate.
+    """
     window = _Window.of(*(jax.lax.stop_gradient(v) for v in rows))
-    return jax.lax.cond(window.serves, _in_one_window, _each_in_its_own, window, *rows)
+    ways = (lambda *of, way=way: way(order, *of) for way in (_in_one_window, _each_in_its_own))
+    return jax.lax.cond(window.serves, *ways, window, *rows)
 
 
-def _each_in_its_own(window, alpha, beta, rate, u, rare):
+def _each_in_its_own(order, window, alpha, beta, rate, u, rare):
     first = jnp.arange(u.shape[1])[None, :, None] == 0
     entries = jnp.broadcast_arrays(alpha + u, beta, rate, rare & first)
-    found = by_blocks(integral_and_slopes, BLOCK, *(v.reshape(-1) for v in entries))
+    of_entry = integral_and_slopes if order == 1 else _and_curvature
+    found = by_blocks(of_entry, BLOCK, *(v.reshape(-1) for v in entries))
     return tuple(v.reshape(entries[0].shape) for v in found)
+
+
+def _and_curvature(*entry):
+    """`integral_and_slopes` of entries, and the slopes' own, of one program for the three."""
+    *at, rare = entry
+    units = [jnp.broadcast_to(jnp.eye(3)[i][:, None], (3, v.size)) for i, v in enumerate(at)]
+    along = jax.vmap(lambda *unit: jax.jvp(lambda *at: integral_and_slopes(*at, rare), tuple(at), unit), out_axes=(None, 0))
+    found, (_, a, b, rate) = along(*units)
+    return *found, a[0], a[1], b[1], rate[0], rate[1], rate[2]
 
 
 @jax.tree_util.register_dataclass
@@ -127,45 +161,53 @@ def _step(curvature):
     return 2.0 * jnp.pi / w
 
 
-def _in_one_window(window, alpha, beta, rate, u, rare):
-    sums = jnp.moveaxis(_sums(window, alpha, beta, rate, u, rare), 1, 0)
+def _in_one_window(order, window, alpha, beta, rate, u, rare):
+    sums = jnp.moveaxis(_sums(order, window, alpha, beta, rate, u, rare), 1, 0)
     size = jax.lax.stop_gradient(sums[:1])  # a square of it, which slopes of a ratio have, might underflow
-    total, *slopes = sums / size
-    return window.largest + jnp.log(window.h * size[0]) + jnp.log(total), *(slope / total for slope in slopes)
+    total, *moments = sums / size
+    means = [moment / total for moment in moments]
+    value, slopes = window.largest + jnp.log(window.h * size[0]) + jnp.log(total), means[:3]
+    return value, *slopes, *(mean - slopes[i] * slopes[j] for mean, (i, j) in zip(means[3:], SECOND, strict=False))
 
 
-def _sums(window, alpha, beta, rate, u, rare):
-    """(rows, 4, counts, rates) sums over the nodes of the integrands, and of their slopes in alpha, beta and rate."""
-    beyond = _beyond(window, alpha, beta, rate, u)
+def _sums(order, window, alpha, beta, rate, u, rare):
+    """(rows, moments, counts, rates) sums over the nodes of the integrands, and of their derivatives up to this order."""
+    beyond = _beyond(order, window, alpha, beta, rate, u)
 
     def add(chunk, sums):
         x, log_x, log_rest = window.nodes(chunk)
         of_counts = jnp.exp((alpha + u) * log_x + beta * log_rest - window.tilt * x - window.largest)
-        of_counts = of_counts[:, None] * jnp.stack([jnp.ones_like(x), log_x, log_rest, -x], 1)
+        slopes = log_x, log_rest, -x
+        factors = jnp.stack([jnp.ones_like(x), *slopes, *(slopes[i] * slopes[j] for i, j in SECOND[: 6 * (order - 1)])], 1)
         exponent = x.swapaxes(1, 2) * (window.tilt - rate)
-        found = _products(of_counts, jnp.exp(exponent), -jnp.expm1(exponent))
+        found = _products(of_counts[:, None] * factors, jnp.exp(exponent), -jnp.expm1(exponent))
         return tuple(s + f for s, f in zip(sums, found, strict=True))
 
     plain, of_rare = jax.lax.fori_loop(0, window.chunks, add, _products(*beyond))
-    of_rare = jnp.concatenate([of_rare, -plain[:, 3:, :1]], 1)  # 1 - e^(-rate x) has the other slope in rate
+    # 1 - e^(-rate x) has the other slope in rate
+    of_first = -plain[:, :, :1]
+    of_rare = jnp.concatenate([of_rare[:, :3], of_first[:, 3:4], of_rare[:, 3:], of_first[:, 7:]], 1)
     first = jnp.where(rare[:, None], of_rare, plain[:, :, :1])
     return jnp.concatenate([first, plain[:, :, 1:]], 2)
 
 
 def _products(of_counts, of_rates, of_rare):
-    """Of factors (rows, 4, counts, nodes) and (rows, nodes, rates), the last being that of the first count where rare."""
-    pairs = (of_counts, of_rates), (of_counts[:, :3, :1], of_rare)
+    """Of factors (rows, moments, counts, nodes) and (rows, nodes, rates), the last being that of the first count where rare,
+
+    which the moments without a slope in rate need.
+    """
+    first = of_counts[:, :, :1]
+    pairs = (of_counts, of_rates), (jnp.concatenate([first[:, :3], first[:, 4:7]], 1), of_rare)
     return tuple(jnp.einsum("rscz,rzk->rsck", *of) for of in pairs)
 
 
-def _beyond(window, alpha, beta, rate, u):
+def _beyond(order, window, alpha, beta, rate, u):
     """The factors of the nodes beyond the window: of counts, sums of powers of x or 1 - x; of rates, e^(-rate x) in powers."""
     left = alpha + u
-    below, above = (_with_slopes(window, *of) for of in ((left, beta, -window.first, 0.0), (beta, left, window.last, window.tilt)))
-    # the slope in rate has -x for a factor
-    below = [*below, jnp.concatenate([-below[0][..., 1:], jnp.zeros_like(left)], 2)]
-    above = [above[0], above[2], above[1], jnp.concatenate([above[0][..., 1:], jnp.zeros_like(left)], 2) - above[0]]
-    of_counts = jnp.concatenate([jnp.stack(below, 1), jnp.stack(above, 1)], 3)
+    below = _moments(order, window, (left, beta), -window.first, 0.0, lambda v: -_next(v))
+    above = _moments(order, window, (beta, left), window.last, window.tilt, lambda v: _next(v) - v)
+    swapped = [above[i] for i in (0, 2, 1, 3, 6, 5, 4, 8, 7, 9)[: len(above)]]
+    of_counts = jnp.concatenate([jnp.stack(below, 1), jnp.stack(swapped, 1)], 3)
     gone, powers = jnp.exp(window.tilt - rate), jnp.concatenate([jnp.ones_like(rate), rate, 0.5 * rate**2], 1)
     signs = jnp.array([1.0, -1.0, 1.0]).reshape(1, 3, 1)
     of_rates = jnp.concatenate([signs * powers, gone * powers], 1)
@@ -173,12 +215,28 @@ def _beyond(window, alpha, beta, rate, u):
     return of_counts, of_rates, of_rare
 
 
-def _with_slopes(window, outer, inner, end, tilt):
-    """(rows, counts, 3) of `_powers` and its slopes in the exponents of what goes to 0 and of what goes to 1."""
-    at = jnp.broadcast_arrays(outer, inner)
-    value, along = jax.linearize(lambda *at: _powers(window, *at, end, tilt), *at)
+def _next(powers):
+    """Times x (or 1 - x)."""
+    return jnp.concatenate([powers[..., 1:], jnp.zeros_like(powers[..., :1])], 2)
+
+
+def _moments(order, window, at, end, tilt, times_x):
+    """`_powers` and its derivatives in the exponents of what goes to 0 and of what goes to 1; times -x where in rate."""
+    at = tuple(jnp.broadcast_arrays(*at))
     one, none = jnp.ones_like(at[0]), jnp.zeros_like(at[0])
-    return [value, along(one, none), along(none, one)]
+
+    def slope(of, i):
+        return lambda *at: jax.jvp(of, at, ((one, none), (none, one))[i])[1]
+
+    def value(*at):
+        return _powers(window, *at, end, tilt)
+
+    total, a, b = value(*at), slope(value, 0)(*at), slope(value, 1)(*at)
+    first = [total, a, b, times_x(total)]
+    if order == 1:
+        return first
+    second = [slope(slope(value, i), j)(*at) for i, j in SECOND[:3]]
+    return [*first, *second, times_x(a), times_x(b), times_x(times_x(total))]
 
 
 def _powers(window, outer, inner, end, tilt):
