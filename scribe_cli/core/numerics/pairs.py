@@ -56,7 +56,7 @@ def _flat(value, pairs, genes):
 
 
 def _at_groups(value, pairs):
-    """(components, groups of counts above all steps, n) of a value (components, datasets or 1, genes or 1, n) in the order of the pairs."""
+    """(components, groups of counts above all steps, n) of a value (components, datasets or 1, genes or 1, n), genes in order."""
     rest, components, n = pairs["rest"], value.shape[0], value.shape[3]
     flat = _flat(_of(value, rest["genes"]), pairs, rest["genes"])
     of_pairs = spread(flat.transpose(1, 0, 2).reshape(-1, components * n), rest["row"], rest["members"])

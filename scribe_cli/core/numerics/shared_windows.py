@@ -167,7 +167,7 @@ def _in_one_window(order, window, alpha, beta, rate, u, rare):
     total, *moments = sums / size
     means = [moment / total for moment in moments]
     value, slopes = window.largest + jnp.log(window.h * size[0]) + jnp.log(total), means[:3]
-    return value, *slopes, *(mean - slopes[i] * slopes[j] for mean, (i, j) in zip(means[3:], SECOND, strict=False))
+    return value, *slopes, *(mean - slopes[i] * slopes[j] for mean, (i, j) in zip(means[3:], SECOND[: len(means) - 3], strict=True))
 
 
 def _sums(order, window, alpha, beta, rate, u, rare):
