@@ -21,7 +21,7 @@ import numpy as np
 from jax.scipy.special import gammaln, logsumexp
 
 from scribe_cli.core.inference.problem import Problem
-from scribe_cli.core.numerics.kernels.two_state import NODES
+from scribe_cli.core.numerics.beta_integral import NODES
 from scribe_cli.run import device, reading
 from scribe_cli.run.fitting import assemble
 from scribe_cli.run.options import Machine

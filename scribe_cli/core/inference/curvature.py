@@ -24,11 +24,11 @@ def negative_diagonal(problem: Problem):
     gradient = jax.grad(problem.complete_joint)
 
     def diagonal(thetas, facts, stats, names=None):
-        at = functools.partial(gradient, facts=facts, stats=stats)
+        _, along = jax.linearize(functools.partial(gradient, facts=facts, stats=stats), thetas)
         place = {name: i for i, name in enumerate(names or thetas)}
 
         def add(i, found):
-            product = _product(at, thetas, place, i)
+            product = _product(along, thetas, place, i)
             return {n: jnp.where(i == place[n], product[n], h) for n, h in found.items()}
 
         return jax.lax.fori_loop(0, len(place), add, {n: jnp.zeros_like(thetas[n]) for n in place})
@@ -44,11 +44,11 @@ def products(problem: Problem):
     gradient = jax.grad(problem.complete_joint)
 
     def of_all(thetas, facts, stats):
-        at = functools.partial(gradient, facts=facts, stats=stats)
+        _, along = jax.linearize(functools.partial(gradient, facts=facts, stats=stats), thetas)
         place = {name: i for i, name in enumerate(thetas)}
 
         def add(i, found):
-            product = _product(at, thetas, place, i)
+            product = _product(along, thetas, place, i)
             return {n: v.at[i].set(product[n]) for n, v in found.items()}
 
         return jax.lax.fori_loop(0, len(place), add, {n: jnp.zeros((len(place), *v.shape)) for n, v in thetas.items()})
@@ -56,10 +56,10 @@ def products(problem: Problem):
     return of_all
 
 
-def _product(gradient, thetas, place, i):
+def _product(along, thetas, place, i):
     """{site: negative Hessian times ones on the site of place i}; of a loop over i, since the products are one program."""
     ones = {n: jnp.full_like(v, i == place.get(n, -1)) for n, v in thetas.items()}
-    return jax.tree.map(jnp.negative, jax.jvp(gradient, (thetas,), (ones,))[1])
+    return jax.tree.map(jnp.negative, along(ones))
 
 
 def scale(diagonal):

@@ -71,8 +71,9 @@ def stepper(problem: Problem):
         scale = ravel_pytree(curvature.scale(bend))[0]
         loss = lambda y: -problem.log_joint({**held, **unravel(centre + scale * y)}, facts, stats)  # noqa: E731
         origin = jnp.zeros_like(centre)
-        value, gradient = jax.value_and_grad(loss)(origin)
-        product = lambda v: jax.jvp(jax.grad(loss), (origin,), (v,))[1]  # noqa: E731
+        value = loss(origin)
+        # what all products share is taken once
+        gradient, product = jax.linearize(jax.grad(loss), origin)
         p, product_of_p, decrement, inside = _conjugate_gradients(product, gradient, radius)
         gain = -(gradient @ p + 0.5 * p @ product_of_p)
         return unravel(centre + scale * p), value, loss(p), gain, decrement, inside

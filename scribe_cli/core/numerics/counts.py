@@ -20,6 +20,7 @@ from .special import log_rising
 
 LARGEST = 4096  # count of a row up to which its factors are taken one by one
 STEPS = 16  # counts up to which log (a)_u is summed factor by factor, from that of the count before
+GROUP = 4  # counts of one row that are looked at together
 
 
 def pack_tails(gene, count, n, n_cells, n_genes: int, dataset=None, n_filled: int | None = None) -> dict:
@@ -50,8 +51,8 @@ def pack_pairs(gene, count, n, n_cells, n_genes: int, dataset=None, n_filled: in
 
     with a count of j or more come first: for j up to STEPS each of them has a pair with j, whether a cell holds it or not.
     order, inverse: (genes,) there and back; steps: the genes, (genes with j or more,), of each j; row (of D * genes), count, n:
-    (pairs,) by j, dataset and gene, then those above STEPS; rest: of the latter, `_rest`; members: which pairs are of each row in
-    order, as there; nonzero and n_cells as there; present as there, in order.
+    (pairs,) by j, dataset and gene, then those above STEPS by row, as `_groups` fills them up; rest: of the latter, `_rest`;
+    members: which pairs are of each row in order, as there; nonzero and n_cells as there; present as there, in order.
     """
     row, count, n, of_rows = _of_rows(gene, count, n, n_cells, n_genes, dataset, n_filled)
     n_datasets, width = of_rows["nonzero"].shape
@@ -63,7 +64,8 @@ def pack_pairs(gene, count, n, n_cells, n_genes: int, dataset=None, n_filled: in
     rows, rest = [(offset + genes).reshape(-1) for genes in steps], count > STEPS
     found = np.zeros((len(steps) + 1, n_datasets * width))
     found[count[~rest], row[~rest]] = n[~rest]
-    inverse, of_pairs = np.argsort(order), np.concatenate([*rows, row[rest]])
+    groups, above, n_above = _groups(row[rest], count[rest], n[rest])
+    inverse, of_pairs = np.argsort(order), np.concatenate([*rows, np.repeat(groups, GROUP)])
     return of_rows | {
         "present": of_rows["present"][:, order],
         "order": order,
@@ -71,18 +73,39 @@ def pack_pairs(gene, count, n, n_cells, n_genes: int, dataset=None, n_filled: in
         "steps": tuple(steps),
         "row": of_pairs,
         "members": _members(of_pairs // width * width + inverse[of_pairs % width], n_datasets * width),
-        "count": np.concatenate([*(np.full(len(r), float(j)) for j, r in enumerate(rows, 1)), count[rest]]),
-        "n": np.concatenate([*(found[j, r] for j, r in enumerate(rows, 1)), n[rest]]),
-        "rest": _rest(row[rest] // width, row[rest] % width, count[rest], order[: (largest > STEPS).sum()], n_datasets),
+        "count": np.concatenate([*(np.full(len(r), float(j)) for j, r in enumerate(rows, 1)), above.reshape(-1)]),
+        "n": np.concatenate([*(found[j, r] for j, r in enumerate(rows, 1)), n_above]),
+        "rest": _rest(groups // width, groups % width, above, order[: (largest > STEPS).sum()], n_datasets),
     }
 
 
+def _groups(row, count, n):
+    """(row, (groups,); count, (groups, GROUP), rising along each; n, (groups * GROUP,)), the last of each row being filled up
+
+    by counts that no cell holds.
+    """
+    by_row = np.lexsort((count, row))
+    rows, first, size = np.unique(row[by_row], return_index=True, return_counts=True)
+    groups = -(-size // GROUP)
+    start = GROUP * (np.cumsum(groups) - groups)
+    place = np.arange(len(row)) + np.repeat(start - first, size)
+    # beyond its last a row goes on counting; what it holds is put in over that
+    end = start + size - 1
+    counts, number = np.zeros((2, GROUP * groups.sum()))
+    counts += np.arange(len(counts)) + np.repeat(count[by_row][first + size - 1] - end, GROUP * groups)
+    counts[place], number[place] = count[by_row], n[by_row]
+    return np.repeat(rows, groups), counts.reshape(-1, GROUP), number
+
+
 def _rest(dataset, gene, count, genes, n_datasets) -> dict:
-    """Of pairs whose genes are all of `genes`: genes; row: of datasets * these genes; count; members: which are of each row."""
+    """Of groups whose genes are all of `genes`: genes; row: of datasets * these genes; count: (groups, GROUP); members: which
+
+    groups are of each row.
+    """
     place = np.zeros(gene.max(initial=0) + 1, np.int64)
     place[genes] = np.arange(len(genes))
     row = dataset * len(genes) + place[gene]
-    return {"genes": genes, "row": row, "count": count.astype(float), "members": _members(row, n_datasets * len(genes))}
+    return {"genes": genes, "row": row, "count": count, "members": _members(row, n_datasets * len(genes))}
 
 
 def _members(row, n_rows: int) -> tuple:

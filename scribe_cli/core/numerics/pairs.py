@@ -9,9 +9,10 @@ import math
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from . import gate
-from .counts import log_ratio, product, spread
+from .counts import GROUP, log_ratio, product, spread
 from .special import log_factorial, log_rising
 
 
@@ -55,8 +56,8 @@ def _flat(value, pairs, genes):
     return jnp.broadcast_to(value, (components, len(pairs["n_cells"]), len(genes), n)).reshape(components, -1, n)
 
 
-def _at_rest(value, pairs):
-    """(components, pairs above all steps, n) of a value (components, datasets or 1, genes or 1, n) in the order of the pairs."""
+def _at_groups(value, pairs):
+    """(components, groups of counts above all steps, n) of a value (components, datasets or 1, genes or 1, n), genes in order."""
     rest = pairs["rest"]
     return _by_component(_flat(_of(value, rest["genes"]), pairs, rest["genes"]), lambda v: spread(v, rest["row"], rest["members"]))
 
@@ -72,7 +73,7 @@ def _cuts(value, pairs):
     by_dataset = value.reshape(len(pairs["n_cells"]), -1, value.shape[1])
     first = lambda genes: by_dataset[:, : len(genes)].reshape(-1, value.shape[1])  # noqa: E731
     rest = pairs["rest"]
-    parts = [first(rest["genes"])[rest["row"]]] if len(rest["row"]) else []
+    parts = [jnp.repeat(first(rest["genes"])[rest["row"]], GROUP, 0)] if len(rest["row"]) else []
     return jnp.concatenate([first(genes) for genes in pairs["steps"]] + parts)
 
 
@@ -96,19 +97,17 @@ def of_genes(kernel, natural, pairs, log_nu=None):
     """
     core = {name: in_order(v, pairs)[..., None] for name, v in natural.core.items()}
     core = core if log_nu is None else kernel.thin(core, log_nu.reshape(1, 1, 1, -1))
-    ungated = zero = kernel.log_prob_zero(core)
-    base = jnp.zeros((1, 1, 1, 1))
+    rising = kernel.rising(core)
+    ungated, of_pairs = (kernel.log_prob_zero(core), None) if rising else counted_together(kernel, core, pairs)
+    base, zero = jnp.zeros((1, 1, 1, 1)), ungated
     if natural.logit_gate is not None:
         logit = in_order(natural.logit_gate, pairs)[..., None]
         zero = gate.log_zero(ungated, logit)
         base = gate.log_nonzero(logit) + ungated - zero
-    rising = kernel.rising(core)
-    if rising is None:
-        of_pairs = {name: at_pairs(v, pairs)[:, :, None] for name, v in core.items()}
-        base, slope = base - ungated, None
-        rises = kernel.log_prob(of_pairs, pairs["count"].reshape(1, -1, 1, 1))[:, :, 0]
-    else:
+    if rising:
         slope, rises = rising[0], by_factorials(pairs, rising[1])
+    else:
+        base, slope, rises = base - ungated, None, of_pairs
     return {"base": base, "slope": slope, "rises": rises, "zero": (zero * pairs["present"][None, :, :, None]).sum(2)}
 
 
@@ -116,6 +115,36 @@ def table(genes, pairs):
     """(components, pairs, n): what each distinct count adds to the log probability of a cell of zeros, from `of_genes`."""
     found = at_pairs(genes["base"], pairs) + genes["rises"]
     return found if genes["slope"] is None else found + pairs["count"][None, :, None] * at_pairs(genes["slope"], pairs)
+
+
+def counted_together(kernel, core, pairs):
+    """(log P(0), (components, datasets or 1, genes, n); log P of the pairs, (components, pairs, n)) of a kernel that has no
+
+    rising factorials, of core values (components, datasets or 1, genes or 1, 1 or n) in the order of the pairs. Its counts are
+    taken GROUP at a time, those of the steps and those above them alike: one shape, whatever the data.
+    """
+    components, datasets, _, n = jnp.broadcast_shapes(*(v.shape for v in core.values()))
+    at_least = [len(pairs["order"]), *(len(genes) for genes in pairs["steps"])]  # genes with a count of 0, 1, ...
+    core = {name: jnp.broadcast_to(v, (components, datasets, at_least[0], v.shape[3])) for name, v in core.items()}
+    rows, counts = [], []
+    for first in range(0, len(at_least), GROUP):
+        rows.append({name: v[:, :, : at_least[first]].reshape(-1, v.shape[3]) for name, v in core.items()})
+        counts.append(jnp.broadcast_to(first + jnp.arange(float(GROUP))[None], (components * datasets * at_least[first], GROUP)))
+    if len(pairs["rest"]["row"]):
+        rows.append({name: _at_groups(v, pairs).reshape(-1, v.shape[3]) for name, v in core.items()})
+        counts.append(jnp.tile(pairs["rest"]["count"], (components, 1)))
+    table = kernel.log_probs(jax.tree.map(lambda *v: jnp.concatenate(v), *rows), jnp.concatenate(counts))
+    *of_steps, of_rest = jnp.split(table, np.cumsum([len(v) for v in counts])[: -(-len(at_least) // GROUP)])
+    of_counts = []
+    for found in of_steps:
+        of_counts += jnp.split(found.reshape(components, datasets, -1, GROUP * n), GROUP, 3)
+    parts = [_flat(_of(of_counts[u], genes), pairs, genes) for u, genes in enumerate(pairs["steps"], 1)]
+    return of_counts[0], jnp.concatenate([*parts, of_rest.reshape(components, -1, n)], 1)
+
+
+def _of_groups(value):
+    """(components, pairs, n) of a value (components, groups, GROUP, n)."""
+    return value.reshape(value.shape[0], -1, value.shape[3])
 
 
 def by_factorials(pairs, factorials):
@@ -131,9 +160,10 @@ def by_factorials(pairs, factorials):
         total = total + (_factor(signs, log_a, u) - math.log(u))
         parts.append(_flat(total, pairs, genes))
     if len(pairs["rest"]["row"]):
-        u = pairs["rest"]["count"][None, :, None]
-        rises = sum(sign * log_rising(_at_rest(a, pairs), u) for sign, a in zip(signs, of_genes, strict=True))
-        parts.append(rises - log_factorial(u))
+        u = pairs["rest"]["count"][None, :, :, None]
+        log_a = [_at_groups(a, pairs)[:, :, None] for a in of_genes]
+        rises = sum(sign * log_rising(a, u) for sign, a in zip(signs, log_a, strict=True))
+        parts.append(_of_groups(rises - log_factorial(u)))
     return jnp.concatenate(parts, 1)
 
 

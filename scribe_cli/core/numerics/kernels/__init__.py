@@ -20,6 +20,10 @@ class AbstractKernel(abc.ABC):
     def log_prob(self, n, u):
         """log P(u), normalised, float64."""
 
+    def log_probs(self, n, u):
+        """log P of counts u (rows or 1, counts), which rise along each row, for coordinates (rows, n): (rows, counts, n)."""
+        return self.log_prob({name: v[:, None] for name, v in n.items()}, u[..., None])
+
     @abc.abstractmethod
     def log_prob_zero(self, n):
         """log P(0)."""
