@@ -152,23 +152,17 @@ def by_factorials(pairs, factorials):
 
     of the pairs. One factor of (a)_u is added at each step; a count above all steps takes a few logs of its own.
     """
-    signs, log_a = zip(*factorials, strict=True)
-    total, parts, of_genes = jnp.zeros((1, 1, 1, 1)), [], log_a
+    signs = [sign for sign, _ in factorials]
+    # the first factor is a itself: exp(log a) may underflow where genes are rare
+    total, parts, a = sum(sign * v for sign, v in factorials), [], [jnp.exp(v) for _, v in factorials]
     for u, genes in enumerate(pairs["steps"], 1):
         # cut from what the step before left: the slopes of a cut are padded, each only to the length of the one before
-        total, *log_a = (_of(v, genes) for v in (total, *log_a))
-        total = total + (_factor(signs, log_a, u) - math.log(u))
+        total, *a = (_of(v, genes) for v in (total, *a))
+        if u > 1:
+            total = total + (log_ratio(signs, [v + (u - 1.0) for v in a]) - math.log(u))
         parts.append(_flat(total, pairs, genes))
     if len(pairs["rest"]["row"]):
         u = pairs["rest"]["count"][None, :, :, None]
-        log_a = [_at_groups(a, pairs)[:, :, None] for a in of_genes]
-        rises = sum(sign * log_rising(a, u) for sign, a in zip(signs, log_a, strict=True))
+        rises = sum(sign * log_rising(_at_groups(v, pairs)[:, :, None], u) for sign, v in factorials)
         parts.append(_of_groups(rises - log_factorial(u)))
     return jnp.concatenate(parts, 1)
-
-
-def _factor(signs, log_a, u):
-    """The sum of sign log (a + u - 1)."""
-    if u == 1:  # a itself: exp(log a) may underflow where genes are rare
-        return sum(sign * a for sign, a in zip(signs, log_a, strict=True))
-    return log_ratio(signs, [jnp.exp(a) + (u - 1.0) for a in log_a])
