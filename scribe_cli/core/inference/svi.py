@@ -21,7 +21,7 @@ import optax
 from ...errors import NumericalError
 from ..model import derive
 from ..padding import cut, on_ladder
-from . import batches, curvature, deterministic, guides, initial, mode, whitening
+from . import batches, curvature, deterministic, guides, initial, mode, settling, whitening
 from .plan import Plan
 from .posterior import Posterior, blocks, lifted
 from .problem import Problem, normals, purpose_key
@@ -93,6 +93,7 @@ def fit(problem: Problem, start: dict, options: Options, on_step: Callable = lam
         # of a hierarchy a mode is no estimate, but with the scales held it is a place to start from
         only_a_start = problem.spec.hierarchical
         held = [site for site in start if derive.is_scale(site)]
+        start = settling.settle(problem, start, on_step)
         reached = mode.find(problem, start, watched, initial.NEAR if only_a_start else mode.TOLERANCE, held)
         found, start = None if only_a_start else reached, reached.thetas
     if options.guide == "laplace":
