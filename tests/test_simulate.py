@@ -276,8 +276,8 @@ def test_a_run_that_fails_leaves_the_older_file(error, code, tmp_path, monkeypat
     path = simulate(tmp_path)[1]
     before, counts = path.read_bytes(), core.Simulation.counts
 
-    def failing(simulation):
-        yield from counts(simulation)
+    def failing(simulation, **how):
+        yield from counts(simulation, **how)
         raise error
 
     monkeypatch.setattr(core.Simulation, "counts", failing)
@@ -293,7 +293,7 @@ def test_jax_waits_for_the_device_settings():
 def test_no_room(tmp_path, monkeypatch, capsys):
     """Judged by what the first block of cells took."""
     block = scipy.sparse.csr_array(np.ones((1, GENES), np.int32))
-    monkeypatch.setattr(core.Simulation, "counts", lambda self: ((i, block) for i in range(CELLS)))
+    monkeypatch.setattr(core.Simulation, "counts", lambda self, **_: ((i, block) for i in range(CELLS)))
     monkeypatch.setattr(shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(10**9, 10**9, 1000))
     assert simulate(tmp_path)[0] == 73
     err = capsys.readouterr().err
