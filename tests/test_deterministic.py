@@ -217,6 +217,7 @@ def test_gradients_are_bounded_by_what_their_sums_read():
     assert of(a=np.zeros(10), b=np.broadcast_to(0.0, (10**5, 10**5))) == deterministic.FEWEST
     counts = np.broadcast_to(0.0, (10**5,))
     assert of(a=counts) == 5_000 and of("two", a=counts) == deterministic.MOST
+    assert of("two", b=np.broadcast_to(0.0, (10**5, 10**5))) == deterministic.FEWEST_OF_HALVES
 
 
 def test_an_elbo_that_is_not_finite_at_the_start_is_given_up(monkeypatch):

@@ -19,7 +19,7 @@ HALVINGS = 15
 GRAIN = 1e-13  # of a value, below which its changes are rounding
 NUDGE = 1e-3  # length of the step that a difference of slopes is taken over, in units of the coordinates
 PRODUCTS = 20
-FIRST, EVERY = 12, 30  # steps after which the curvature is looked at, and again
+FIRST, EVERY = 5, 15  # steps after which the curvature is looked at, and again
 STILL = 0.02  # of a decrement: a smaller gain ends conjugate gradients
 
 

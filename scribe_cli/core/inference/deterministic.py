@@ -27,6 +27,7 @@ MORE = 4  # times as many draws check the others
 STEPS = 25  # that more draws will take, at least
 # gradients of the log joint: no fewer, since Adam takes 2,000 and more; no more; and numbers that their sums may read in all
 FEWEST, MOST, READ = 3_000, 40_000, 5e8
+FEWEST_OF_HALVES = 12_000  # which cost a fraction
 
 
 @dataclass(frozen=True)
@@ -178,8 +179,9 @@ def fit(problem: Problem, start: dict, seed: int, on_step: Callable = lambda **_
 
 def _affordable(problem: Problem) -> int:
     """Of two halves, what a gradient reads is read once for all draws."""
-    read = sum(np.size(v) for v in jax.tree.leaves(problem.stats)) / (2 * PAIRS if problem.halves else 1)
-    return int(min(max(FEWEST, READ / read), MOST))
+    read = sum(np.size(v) for v in jax.tree.leaves(problem.stats))
+    fewest, each = (FEWEST_OF_HALVES, 2 * PAIRS) if problem.halves else (FEWEST, 1)
+    return int(min(max(fewest, READ * each / read), MOST))
 
 
 def _shortfall(elbo: Elbo, x: np.ndarray, memory: ascent.Memory, pairs: int, seed: int) -> float:
