@@ -99,6 +99,19 @@ def test_the_inverse_of_an_arrowhead_is_exact():
     np.testing.assert_allclose(found(d), np.linalg.solve(hessian, d), rtol=1e-6, atol=1e-8)
 
 
+def test_where_a_slope_nearby_is_not_finite_what_was_known_stays():
+    def evaluate(x):
+        return 0.0, np.where(x > 0.0, np.nan, -2.0 * x)
+
+    inverse = lambda *at: arrow.inverse(*at, {"a": (1, 1, 40), "b": (1, 1, 1)})  # noqa: E731
+    assert inverse(evaluate, np.zeros(82), np.zeros(82)) is None
+    memory, d = ascent.Memory(inverse), np.arange(82.0)
+    memory.look(evaluate, np.full(82, -1.0), np.full(82, 2.0))
+    np.testing.assert_allclose(memory(d), d / 2.0)
+    memory.look(evaluate, np.zeros(82), np.zeros(82))
+    np.testing.assert_allclose(memory(d), d / 2.0)
+
+
 def test_what_bends_up_is_taken_to_bend_down_as_much():
     evaluate = quadratic(np.diag(np.tile([-4.0, 2.0, *np.full(38, 1.0)], 2)))
     found = arrow.inverse(evaluate, np.zeros(80), np.zeros(80), {"a": (1, 1, 40)})

@@ -49,3 +49,9 @@ def test_each_step_is_newtons_where_it_bends_down_and_no_longer_than_one():
     steps = settling._steps(slope, bend, np.zeros(3))
     np.testing.assert_allclose(steps[0], np.linalg.solve(bend[0], slope[0]))
     np.testing.assert_allclose(steps[1:], [[0.1, 0.1], [1.0, 0.1]])
+
+
+def test_an_element_that_is_not_finite_stays():
+    bend, slope = np.tile(np.eye(2), (3, 1, 1)), np.full((3, 2), 0.5)
+    bend[1, 0, 1], slope[2, 0] = np.nan, np.inf
+    np.testing.assert_allclose(settling._steps(slope, bend, np.zeros(3)), [[0.5, 0.5], [0.0, 0.0], [0.0, 0.0]])

@@ -20,8 +20,8 @@ SHARED = 16  # elements of a shape, up to which each has a column of its own
 COLUMNS = 64  # that may be such
 
 
-def inverse(evaluate: Callable, x: np.ndarray, slope: np.ndarray, shapes: Mapping[str, tuple[int, ...]]) -> Callable:
-    """f(d) -> the preconditioner's inverse times d (n,).
+def inverse(evaluate: Callable, x: np.ndarray, slope: np.ndarray, shapes: Mapping[str, tuple[int, ...]]) -> Callable | None:
+    """f(d) -> the preconditioner's inverse times d (n,); None where a slope nearby is not finite.
 
     evaluate(x) -> (value, slope); slope: that at x; shapes: of the sites, in whose order x holds all locations, then all log sds.
     """
@@ -32,8 +32,12 @@ def inverse(evaluate: Callable, x: np.ndarray, slope: np.ndarray, shapes: Mappin
         moved[at] += NUDGE
         return (slope - evaluate(moved)[1]) / NUDGE
 
-    # places (a, elements) of the a coordinates of each element, and the inverse (elements, a, a) of its block
-    blocks = [(at, _inverted(np.stack([product(of)[at] for of in at], 1).T)) for at in groups]
+    # places (a, elements) of the a coordinates of each element, and its block (elements, a, a)
+    found = [(at, np.stack([product(of)[at] for of in at], 1).T) for at in groups]
+    columns = np.stack([product(k) for k in shared], 1) if len(shared) else np.zeros((len(x), 0))
+    if not all(np.isfinite(v).all() for v in (columns, *(block for _, block in found))):
+        return None
+    blocks = [(at, _inverted(block)) for at, block in found]
 
     def of_blocks(d):
         """(n, k) or (n,): 0 where shared."""
@@ -44,7 +48,6 @@ def inverse(evaluate: Callable, x: np.ndarray, slope: np.ndarray, shapes: Mappin
 
     if not len(shared):
         return of_blocks
-    columns = np.stack([product(k) for k in shared], 1)
     spread = of_blocks(columns)
     rest = _inverted(columns[shared] - columns.T @ spread)
 

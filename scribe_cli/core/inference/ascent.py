@@ -1,9 +1,9 @@
 """Quasi-Newton ascent in coordinates whose curvature is near one, until the decrement of the whole problem is small.
 
 L-BFGS (Nocedal and Wright 2006, algorithm 7.4) with the identity to start from; where that takes long, with what the curvature
-is by then. When its own decrement is small, that is not
-believed: the Newton step is found by conjugate gradients on products of the true Hessian, which are differences of slopes, with
-what L-BFGS has learnt as their preconditioner; its decrement is the verdict, and where it is too large, it is the next step.
+is by then. When its own decrement is small, that is not believed: the Newton step is found by conjugate gradients on products of
+the true Hessian, which are differences of slopes, with what L-BFGS has learnt as their preconditioner; its decrement is the
+verdict, and where it is too large, it is the next step.
 """
 
 from __future__ import annotations
@@ -26,7 +26,8 @@ STILL = 0.02  # of a decrement: a smaller gain ends conjugate gradients
 class Memory:
     """The inverse of the negative Hessian, as far as the steps have told it.
 
-    inverse(evaluate, x, slope) -> f, f(d) being about that inverse at x times d, and positive: what it is before any step.
+    inverse(evaluate, x, slope) -> f, f(d) being about that inverse at x times d, and positive: what it is before any step; or
+    None where it cannot be told, and what it was stays.
     """
 
     def __init__(self, inverse: Callable = lambda *_: lambda d: d):
@@ -34,7 +35,7 @@ class Memory:
         self._inverse, self._first = inverse, lambda d: d
 
     def look(self, evaluate: Callable, x: np.ndarray, slope: np.ndarray) -> None:
-        self._first = self._inverse(evaluate, x, slope)
+        self._first = self._inverse(evaluate, x, slope) or self._first
 
     def add(self, step: np.ndarray, change: np.ndarray) -> None:
         """change: of minus the slope over the step. What does not bend down is not kept: the inverse stays positive."""

@@ -14,7 +14,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ...errors import NumericalError
 from ..axes import CELL, GENE
 from ..model import derive
 from . import curvature
@@ -32,7 +31,7 @@ LESS, MORE = 0.25, 8.0  # by what it changes after a step that gained, or did no
 def settle(problem: Problem, start: dict, on_step: Callable = lambda **_: None) -> dict:
     """{site: value} from `start`: genes are moved, then cells, then genes again, where a gene has FEWEST sites of one shape.
 
-    NumericalError where the slope is not finite at the start.
+    An element whose slope or curvature is not finite stays: what that means is for the joint search to say.
     """
     genes, cells = _sites(problem, GENE), _sites(problem, CELL)
     if problem.minibatch is not None or problem.spec.mixed or len(genes) < FEWEST:
@@ -60,14 +59,12 @@ class _Search:
 
     def __call__(self, at: dict, sites: list[str]) -> dict:
         order, slope = list(at), _stacked(self._gradient(at), sites)
-        if not np.isfinite(slope).all():
-            raise NumericalError("the slope of the log density is not finite where the search begins")
         damping = np.full(len(slope), DAMPING)
         for _ in range(ROUNDS):
             found = self._products(at)
             bend = np.stack([_stacked({b: found[b][order.index(a)] for b in sites}, sites) for a in sites], 1)
             step = _steps(slope, bend, damping)
-            left = float((slope * step).sum()) / 2.0
+            left = float(np.nansum(slope * step)) / 2.0
             self._steps += 1
             self._on_step(phase="start", step=self._steps)
             if left < ENOUGH * len(slope):
@@ -80,8 +77,9 @@ class _Search:
 
 
 def _stacked(values: dict, sites: list[str]) -> np.ndarray:
-    """(elements, sites)."""
-    return np.stack([np.ravel(values[site]) for site in sites], 1)
+    """(elements, sites); nan where not finite."""
+    found = np.stack([np.ravel(values[site]) for site in sites], 1)
+    return np.where(np.isfinite(found), found, np.nan)
 
 
 def _moved(at: dict, sites: list[str], step: np.ndarray) -> dict:
@@ -89,7 +87,9 @@ def _moved(at: dict, sites: list[str], step: np.ndarray) -> dict:
 
 
 def _steps(slope: np.ndarray, bend: np.ndarray, damping: np.ndarray) -> np.ndarray:
-    """(elements, sites) uphill, of slopes (elements, sites) and negative Hessians (elements, sites, sites)."""
+    """(elements, sites) uphill, of slopes (elements, sites) and negative Hessians (elements, sites, sites); 0 where not finite."""
+    known = np.isfinite(slope).all(1) & np.isfinite(bend).all((1, 2))
+    slope, bend = np.where(known[:, None], slope, 0.0), np.where(known[:, None, None], bend, np.eye(slope.shape[1]))
     bend = 0.5 * (bend + np.swapaxes(bend, 1, 2))
     scale = 1.0 / np.sqrt(np.maximum(np.abs(np.einsum("eaa->ea", bend)), FLATTEST))
     values, vectors = np.linalg.eigh(bend * scale[:, :, None] * scale[:, None])
