@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import subprocess
 import sys
@@ -101,3 +102,26 @@ def test_a_start_sets_precision_and_fills_the_cache(tmp_path):
     out = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True)
     assert out.stdout == "cpu 1 float64\n" and out.stderr == ""
     assert list((tmp_path / device.compile_folder(jax.__version__)).iterdir())
+
+
+FAULTS = """
+import resource
+from scribe_cli.run import device
+from scribe_cli.run.options import Machine
+device.start(Machine(device="cpu"))
+import jax, jax.numpy as jnp
+call = jax.jit(lambda x: (jnp.exp(x[:, None] + x) @ x).sum())
+x = jnp.linspace(0.0, 1.0, 3000)
+faults = []
+for _ in range(60):
+    call(x).block_until_ready()
+    faults.append(resource.getrusage(resource.RUSAGE_SELF).ru_minflt)
+print((faults[-1] - faults[39]) / 20)
+"""
+
+
+@pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "mallopt"), reason="the C library has no mallopt")
+def test_a_program_s_memory_is_kept_for_its_next_call(tmp_path):
+    env = {**os.environ, "SCRIBE_CACHE_DIR": str(tmp_path)}
+    out = subprocess.run([sys.executable, "-c", FAULTS], env=env, capture_output=True, text=True, check=True)
+    assert float(out.stdout) < 5000  # pages a call: its matrix has 17,600, and some calls find no room between what others left

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import hashlib
 import os
 import platform
@@ -16,6 +18,9 @@ DEVICES = ("auto", "cpu", "gpu")
 GPU_FILES = ("/dev/nvidia0", "/proc/driver/nvidia/version", "/dev/kfd")
 # the pools of XLA (PJRT_NPROC, and NPROC before it), OpenMP, OpenBLAS and MKL
 THREAD_VARIABLES = ("PJRT_NPROC", "NPROC", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+# of glibc's mallopt: up to 512 MiB come from one heap and stay there. Else what a program needs is mapped anew in each of its
+# calls, and the faults of its pages take up to half of their time
+KEPT_MEMORY = {-8: 1, -3: 2**29, -1: 2**30}  # M_ARENA_MAX, M_MMAP_THRESHOLD, M_TRIM_THRESHOLD
 INSTALL = "a jaxlib for it comes with pip install 'scribe-singlecell[cuda12]' (or [cuda13])"
 
 
@@ -52,6 +57,7 @@ def start(machine: Machine) -> Device:
     if threads is not None:
         os.environ.update(dict.fromkeys(THREAD_VARIABLES, str(threads)))
     cache, notices = open_cache(cache_root())
+    _keep_memory()
     import jax
 
     jax.config.update("jax_enable_x64", True)
@@ -62,6 +68,14 @@ def start(machine: Machine) -> Device:
     jax.config.update("jax_default_device", first)
     found = "cpu" if first.platform == "cpu" else "gpu"
     return Device(found, first.device_kind, threads, cache, notices, unused_gpu(wanted, found))
+
+
+def _keep_memory() -> None:
+    """For the next call of a program, where the C library can be told to."""
+    with contextlib.suppress(AttributeError, OSError, TypeError):  # macOS and musl have no mallopt, Windows no library by None
+        mallopt = ctypes.CDLL(None).mallopt
+        for parameter, value in KEPT_MEMORY.items():
+            mallopt(parameter, value)
 
 
 def asked_device(machine: Machine) -> str:
