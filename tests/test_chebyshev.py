@@ -11,7 +11,7 @@ from scribe_cli.core.inference import initial
 from scribe_cli.core.model.resolve import resolve
 from scribe_cli.core.numerics import chebyshev
 from scribe_cli.core.numerics.lanes import smooth
-from scribe_cli.run.fitting import assemble
+from scribe_cli.run.fitting import interpolation
 from tests import recipes_zoo as recipes
 from tests import recovery
 
@@ -90,13 +90,14 @@ def test_captures_start_well_inside_the_range_that_nodes_span(name):
     known = spec[spec.capture].prior.args.get("sigma_M")
     beyond = 4.0 if known is None else 6 * known + (4.0 if spec.role("scaling") else 0.0)
     np.testing.assert_allclose([low, high], [start.min() - beyond, min(start.max() + beyond, 0.0)])
-    nodes = assemble.STATISTICS["nodes"](collected, spec, False)
+    (part,) = interpolation.parts(spec, collected.cells, collected.counts.total)
+    nodes = part.nodes
     np.testing.assert_allclose([nodes["centre"] - nodes["half"], nodes["centre"] + nodes["half"]], [low, high])
-    assert len(nodes["s"]) == smooth.node_count(spec, (high - low) / 2)
+    assert len(nodes["s"]) == chebyshev.needed((high - low) / 2, smooth.strip(spec)) and part.genes.all()
 
 
 def test_gates_and_promoters_have_more_nodes():
     plain, gated, promoter = (
-        smooth.node_count(resolve(recipes.RECIPES[name]), 2.5) for name in ("nbvcp", "zinbvcp_mean_odds", "twostatevcp_natural")
+        chebyshev.needed(2.5, smooth.strip(resolve(recipes.RECIPES[name]))) for name in ("nbvcp", "zinbvcp_mean_odds", "twostatevcp_natural")
     )
     assert plain < gated < promoter

@@ -12,13 +12,14 @@ import pytest
 
 from scribe_cli.core.axes import DATASET
 from scribe_cli.core.inference import initial
+from scribe_cli.core.inference.problem import Problem
 from scribe_cli.core.model import program
 from scribe_cli.core.model.capture import COORDINATES
 from scribe_cli.core.model.resolve import resolve
 from scribe_cli.core.numerics import choose, kernels, lanes, mixture
 from scribe_cli.core.numerics.counts import LARGEST
 from scribe_cli.errors import BadRecipe
-from scribe_cli.run.fitting import assemble
+from scribe_cli.run.fitting import assemble, interpolation
 from scribe_cli.run.recipe import config
 from tests import recipes_zoo as recipes
 from tests import recovery, zoo
@@ -194,7 +195,9 @@ def collected(name):
 
 
 def stats(name, lane):
-    return assemble.stats(lanes.load()[lane], RESOLVED[name], collected(name), shared=False)
+    data, chosen = collected(name), lanes.load()[lane]
+    parts = () if chosen.exact else interpolation.parts(RESOLVED[name], data.cells, data.counts.total)
+    return assemble.stats(chosen, RESOLVED[name], data, False, parts)
 
 
 @functools.cache
@@ -269,6 +272,25 @@ def test_lane_of_a_recipe_equals_dense_in_value_slopes_and_curvature(name, lane)
 @pytest.mark.parametrize(("name", "lane"), sorted(BY_VALUE))
 def test_lane_of_a_recipe_equals_dense_in_value(name, lane):
     assert_close(value_by(name, lane), value_by(name, "dense"), 1e-12)
+
+
+def test_parts_of_genes_are_together_what_one_part_is():
+    """In value, slopes and curvature, whichever genes are in which, in several data sets."""
+    name = "zinbvcp_batch_gate_nested"
+    one = stats(name, "smooth")
+    (whole,) = interpolation.of(problem_with(name, one))
+    genes = np.arange(len(whole.genes)) % 3 == 1
+    parts = interpolation.Part(genes, whole.nodes), interpolation.Part(~genes, whole.nodes)
+    two = assemble.stats(lanes.load()["smooth"], RESOLVED[name], collected(name), False, parts)
+    assert [part.genes.tolist() for part in interpolation.of(problem_with(name, two))] == [genes.tolist(), (~genes).tolist()]
+    natural, facts, along = point(name), facts_of(name), curved("smooth", RESOLVED[name].kernel)
+    direction = jax.tree.map(lambda v: jnp.asarray(np.random.default_rng(6).normal(size=v.shape)), natural)
+    found, expected = (along(natural, direction, facts, of) for of in (two, one))
+    assert_close(found, expected, 1e-11)
+
+
+def problem_with(name, of_rows):
+    return Problem(RESOLVED[name], lanes.load()["smooth"], facts_of(name), of_rows, facts_of(name))
 
 
 def test_mixture_lane_with_the_components_held():

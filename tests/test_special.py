@@ -176,7 +176,7 @@ def test_tails_and_pairs_of_datasets_are_those_of_their_cells():
     gene, count, n, code = by_dataset(dataset)
     cells = np.bincount(dataset)
     tails = counts.pack_tails(gene, count, n, cells, zoo.N_GENES, code)
-    pairs = counts.pack_pairs(gene, count, n, cells, zoo.N_GENES, code)
+    pairs = counts.pack_pairs(None, gene, count, n, cells, zoo.N_GENES, code)
     log_a = np.linspace(-4, 3, 2 * zoo.N_GENES).reshape(2, -1)
     a = np.exp(log_a)[dataset]
     expected = (gammaln(zoo.COUNTS + a) - gammaln(a)).sum()
@@ -197,7 +197,7 @@ def test_tables_of_steps_equal_rising_factorials_at_the_ends():
     """
     dataset = np.arange(zoo.N_CELLS) % 2
     gene, count, n, code = by_dataset(dataset)
-    pairs = counts.pack_pairs(gene, count, n, np.bincount(dataset), zoo.N_GENES, code)
+    pairs = counts.pack_pairs(None, gene, count, n, np.bincount(dataset), zoo.N_GENES, code)
     assert len(pairs["steps"]) == counts.STEPS and len(pairs["rest"]["row"])
     rng, signs = np.random.default_rng(0), (1.0, 1.0, -1.0)
     log_a = rng.permuted(np.resize([-800.0, -40.0, 0.0, 3.0, 18.0, 60.0], (3, 1, 2, zoo.N_GENES)), axis=-1)
@@ -223,7 +223,7 @@ def test_each_cell_holds_its_own_counts():
     """Rows of `cells` times the counts and numbers of pairs give each cell back; its transpose is stored beside it."""
     dataset = np.arange(zoo.N_CELLS) % 2
     gene, count, n, code = by_dataset(dataset)
-    pairs = counts.pack_pairs(gene, count, n, np.bincount(dataset), zoo.N_GENES, code)
+    pairs = counts.pack_pairs(None, gene, count, n, np.bincount(dataset), zoo.N_GENES, code)
     held = counts.pack_cell_pairs(csr_array(zoo.COUNTS.astype(np.int32)), zoo.N_GENES * dataset, pairs)
     shape = (zoo.N_CELLS, len(pairs["count"]))
     cells, transposed = csr_array(held["cells"], shape), csr_array(held["pairs"], shape[::-1])

@@ -115,10 +115,23 @@ def histogram(u):
 
 def stats(u=COUNTS) -> dict:
     """Everything that some lane reads of counts (cells, genes)."""
-    tails, pairs = (pack(*histogram(u), *u.shape) for pack in (pack_tails, pack_pairs))
+    tails, pairs = pack_tails(*histogram(u), *u.shape), pack_pairs(None, *histogram(u), *u.shape)
     held = pack_cell_pairs(csr_array(u.astype(np.int32)), np.zeros(len(u), int), pairs)
-    nodes = chebyshev.nodes(*LOG_NU, 64)
-    return {"counts": u, "tails": tails, "row_total": u.sum(1).astype(float), "pairs": pairs, "cell_pairs": held, "nodes": nodes}
+    return {
+        "counts": u,
+        "tails": tails,
+        "row_total": u.sum(1).astype(float),
+        "pairs": pairs,
+        "cell_pairs": held,
+        "parts": (part(u, np.arange(N_GENES) % 2 == 0, 64), part(u, np.arange(N_GENES) % 2 == 1, 80)),
+    }
+
+
+def part(u, genes, k: int) -> dict:
+    """Of the smooth lane: some genes, with k nodes."""
+    pairs = pack_pairs(genes, *histogram(u), *u.shape)
+    held = pack_cell_pairs(csr_array(u.astype(np.int32)), np.zeros(len(u), int), pairs)
+    return {"pairs": pairs, "cell_pairs": held, "nodes": chebyshev.nodes(*LOG_NU, k)}
 
 
 @functools.cache

@@ -46,33 +46,38 @@ def pack_tails(gene, count, n, n_cells, n_genes: int, dataset=None, n_filled: in
     }
 
 
-def pack_pairs(gene, count, n, n_cells, n_genes: int, dataset=None, n_filled: int | None = None) -> dict:
-    """Device arrays of the distinct counts, from what `pack_tails` takes. Genes are in the order of falling maximum, so that those
+def pack_pairs(only, *histogram) -> dict:
+    """Device arrays of the distinct counts, from what `pack_tails` takes, of genes (n_genes,) in `only`, or all if it is None.
 
-    with a count of j or more come first: for j up to STEPS each of them has a pair with j, whether a cell holds it or not.
-    order, inverse: (genes,) there and back; steps: the genes, (genes with j or more,), of each j; row (of D * genes), count, n:
+    Genes are in the order of falling maximum, so that those with a count of j or more come first: for j up to STEPS each of them
+    has a pair with j, whether a cell holds it or not. order: (genes in it,); inverse: (genes,) the place of each in it, their
+    number for one that is not; steps: the genes, (genes with j or more,), of each j; row (of D * genes), count, n:
     (pairs,) by j, dataset and gene, then those above STEPS by row, as `_groups` fills them up; rest: of the latter, `_rest`;
     members: which pairs are of each row in order, as there; nonzero and n_cells as there; present as there, in order.
     """
-    row, count, n, of_rows = _of_rows(gene, count, n, n_cells, n_genes, dataset, n_filled)
+    row, count, n, of_rows = _of_rows(*histogram)
     n_datasets, width = of_rows["nonzero"].shape
+    inside = np.ones(width, bool) if only is None else filled(only, width, value=False)
+    row, count, n = (v[inside[row % width]] for v in (row, count, n))
     largest = np.zeros(width, np.int64)
     np.maximum.at(largest, row % width, count)
     order = np.lexsort((-of_rows["nonzero"].sum(0), -np.minimum(largest, STEPS + 1)))
+    order = order[inside[order]]
     steps = [order[: (largest >= j).sum()] for j in range(1, min(largest.max(initial=0), STEPS) + 1)]
     offset = width * np.arange(n_datasets)[:, None]
     rows, rest = [(offset + genes).reshape(-1) for genes in steps], count > STEPS
     found = np.zeros((len(steps) + 1, n_datasets * width))
     found[count[~rest], row[~rest]] = n[~rest]
     groups, above, n_above = _groups(row[rest], count[rest], n[rest])
-    inverse, of_pairs = np.argsort(order), np.concatenate([*rows, np.repeat(groups, GROUP)])
+    inverse, of_pairs = np.full(width, len(order)), np.concatenate([*rows, np.repeat(groups, GROUP)])
+    inverse[order] = np.arange(len(order))
     return of_rows | {
         "present": of_rows["present"][:, order],
         "order": order,
         "inverse": inverse,
         "steps": tuple(steps),
         "row": of_pairs,
-        "members": _members(of_pairs // width * width + inverse[of_pairs % width], n_datasets * width),
+        "members": _members(of_pairs // width * len(order) + inverse[of_pairs % width], n_datasets * len(order)),
         "count": np.concatenate([*(np.full(len(r), float(j)) for j, r in enumerate(rows, 1)), above.reshape(-1)]),
         "n": np.concatenate([*(found[j, r] for j, r in enumerate(rows, 1)), n_above]),
         "rest": _rest(groups // width, groups % width, above, order[: (largest > STEPS).sum()], n_datasets),
@@ -119,8 +124,9 @@ def pack_cell_pairs(csr, row_of_cell, pairs: dict) -> dict:
     """Which of the distinct counts of `pack_pairs` each cell holds: `cells` (cells x pairs) and its transpose `pairs`, each
 
     the (data, indices, pointers) of compressed rows. csr: counts (cells, genes), no zeros stored; row_of_cell: (cells,)
-    the first row of a cell's dataset.
+    the first row of a cell's dataset. Genes that are not in the order of `pairs` are left out.
     """
+    csr = _of_order(csr, pairs)
     row = csr.indices.astype(np.int64) + np.repeat(row_of_cell, np.diff(csr.indptr))
     known = pairs["row"].astype(np.int64) << 32 | pairs["count"].astype(np.int64)
     sorter = np.argsort(known)
@@ -129,11 +135,21 @@ def pack_cell_pairs(csr, row_of_cell, pairs: dict) -> dict:
     return {"cells": _parts(cells), "pairs": _parts(csr_array(cells.T))}
 
 
+def _of_order(csr, pairs: dict):
+    """csr with the entries of genes that are in the order of `pairs`."""
+    inside = pairs["inverse"][: csr.shape[1]] < len(pairs["order"])
+    if inside.all():
+        return csr
+    kept = inside[csr.indices]
+    ends = np.concatenate([[0], np.cumsum(kept)])[csr.indptr]
+    return csr_array((csr.data[kept], csr.indices[kept], ends), csr.shape)
+
+
 def _parts(matrix) -> tuple:
     return matrix.data, matrix.indices.astype(np.int32), matrix.indptr.astype(np.int32)
 
 
-def _of_rows(gene, count, n, n_cells, n_genes, dataset, n_filled):
+def _of_rows(gene, count, n, n_cells, n_genes, dataset=None, n_filled=None):
     """(row, count, n) of each entry, a row being a gene in a dataset; and {nonzero, n_cells, present} of the rows."""
     cells, n_filled = np.reshape(np.asarray(n_cells, float), (-1, 1)), n_filled or n_genes
     row = np.asarray(gene, np.int64) + (0 if dataset is None else n_filled * np.asarray(dataset, np.int64))

@@ -30,13 +30,13 @@ sums.defvjp(
 
 @jax.custom_vjp
 def _permuted(value, order, inverse):
-    """value[..., order]; its transpose is the gather by `inverse`, where the automatic one is a scatter."""
+    """value[..., order]; its transpose is the gather by `inverse`, where the automatic one is a scatter. An order may leave some out."""
     return value[..., order]
 
 
 _permuted.defvjp(
     lambda value, order, inverse: (value[..., order], inverse),
-    lambda inverse, slope: (slope[..., inverse], None, None),
+    lambda inverse, slope: (slope.at[..., inverse].get(mode="fill", fill_value=0.0), None, None),
 )
 
 
@@ -90,31 +90,48 @@ def at_pairs(value, pairs):
 
 
 def of_genes(kernel, natural, pairs, log_nu=None):
-    """What `table` is linear in, at n values of log capture, or 1 without: base and slope (components, datasets or 1, genes or 1, n)
+    """What `table` is linear in, at n values of log capture, or 1 without: zero (components, datasets or 1, genes or 1, n), the log
 
-    and rises (components, pairs, n or 1), such that a count u adds base + u slope + rises to the log probability of a cell of
-    zeros; zero (components, datasets or 1, n), that log probability. slope is None where rises hold all that counts do.
+    probability of a count of 0, summed over genes where no count needs that of its own; opened and slope (components, datasets
+    or 1, genes or 1, n) and rises (components, pairs, n or 1), such that opened + u slope + rises is the log probability of a
+    count u. opened is None where it is zero's, slope where rises hold all that counts do.
     """
     core = {name: in_order(v, pairs)[..., None] for name, v in natural.core.items()}
     core = core if log_nu is None else kernel.thin(core, log_nu.reshape(1, 1, 1, -1))
     rising = kernel.rising(core)
     ungated, of_pairs = (kernel.log_prob_zero(core), None) if rising else counted_together(kernel, core, pairs)
-    base, zero = jnp.zeros((1, 1, 1, 1)), ungated
+    slope, rises, opened = (rising[0], by_factorials(pairs, rising[1]), ungated) if rising else (None, of_pairs, jnp.zeros((1, 1, 1, 1)))
+    zero = ungated
     if natural.logit_gate is not None:
         logit = in_order(natural.logit_gate, pairs)[..., None]
-        zero = gate.log_zero(ungated, logit)
-        base = gate.log_nonzero(logit) + ungated - zero
-    if rising:
-        slope, rises = rising[0], by_factorials(pairs, rising[1])
-    else:
-        base, slope, rises = base - ungated, None, of_pairs
-    return {"base": base, "slope": slope, "rises": rises, "zero": (zero * pairs["present"][None, :, :, None]).sum(2)}
+        zero, opened = gate.log_zero(ungated, logit), gate.log_nonzero(logit) + opened
+    zero = zero * pairs["present"][None, :, :, None]
+    if rising and natural.logit_gate is None:
+        zero, opened = zero.sum(2, keepdims=True), None
+    return {"zero": zero, "opened": opened, "slope": slope, "rises": rises}
 
 
 def table(genes, pairs):
     """(components, pairs, n): what each distinct count adds to the log probability of a cell of zeros, from `of_genes`."""
-    found = at_pairs(genes["base"], pairs) + genes["rises"]
+    found = genes["rises"]
+    found = found if genes["opened"] is None else found + at_pairs(genes["opened"] - genes["zero"], pairs)
     return found if genes["slope"] is None else found + pairs["count"][None, :, None] * at_pairs(genes["slope"], pairs)
+
+
+def last_coefficients(genes, pairs, transform):
+    """What an interpolant of `table` and of the zeros' row may be wrong by, in nats over all cells: the last two coefficients of
+
+    each row, times the cells it is of (ENGINE.md 7). transform: (n, n), from values at the nodes to coefficients.
+    """
+    last = lambda v: jnp.abs(v @ transform[-2:].T).sum(-1)  # noqa: E731
+    of_counts = last(table(genes | {"zero": jnp.zeros((1, 1, 1, 1))}, pairs))
+    zeros = (pairs["n_cells"] - pairs["nonzero"])[None, :, pairs["order"]]
+    return (pairs["n"][None] * of_counts).sum() + (zeros * last(genes["zero"])).sum()
+
+
+def of_zeros(genes):
+    """(components, datasets or 1, n): the log probability of a cell of zeros, from `of_genes`."""
+    return genes["zero"].sum(2)
 
 
 def counted_together(kernel, core, pairs):

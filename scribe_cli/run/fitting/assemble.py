@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import jax
@@ -14,15 +14,18 @@ from ...core.facts import Facts
 from ...core.inference import components, initial, svi
 from ...core.inference.initial import Totals
 from ...core.inference.problem import Minibatch, Problem
+from ...core.model import program
 from ...core.model.spec import ModelSpec
-from ...core.numerics import chebyshev, choose, lanes
+from ...core.numerics import choose, lanes
 from ...core.numerics.counts import pack_cell_pairs, pack_pairs, pack_tails
-from ...core.numerics.lanes import Lane, smooth
+from ...core.numerics.lanes import Lane
 from ...core.padding import filled, ladder
 from ...data import statistics
 from ...data.counts import CountData
 from ...data.facts import facts_of
 from ...data.statistics import CellKinds, Histogram
+from . import interpolation
+from .interpolation import Part
 
 WHOLE = 2**20  # entries up to which the dense lane takes all cells at once; beyond, a minibatch of about as many
 
@@ -81,13 +84,33 @@ def problem(collected: Collected, spec: ModelSpec, engine: str, batch_size: int 
     rows, row_of_cell = _device(collected.cells), None
     if share_rows and lane.shares_rows:
         rows, row_of_cell = _device(_shared_rows(collected).filled()), collected.kinds.row_of_cell
-    of_rows = stats(lane, spec, collected, row_of_cell is not None)
-    return Problem(spec, lane, rows, of_rows, collected.cells, row_of_cell, centred=centred)
+    bare = Problem(spec, lane, rows, {}, collected.cells, row_of_cell, centred=centred)
+    of_rows = stats(lane, spec, collected, row_of_cell is not None, () if lane.exact else parts(collected, bare))
+    return replace(bare, stats=of_rows)
 
 
-def stats(lane: Lane, spec: ModelSpec, collected: Collected, shared: bool) -> dict:
+def parts(collected: Collected, problem: Problem) -> tuple[Part, ...]:
+    """Of a problem of the smooth lane: nodes of gated genes are counted for where they start."""
+    x = point(problem, moments(collected, problem)) if problem.spec.gated and not problem.spec.mixed else None
+    return interpolation.parts(problem.spec, problem.facts, collected.counts.total, x)
+
+
+def point(problem: Problem, sites: dict) -> dict:
+    """{parameter: log-scale value, rank 3} at sites of the problem."""
+    of_sites = lambda sites, facts: program.thetas(problem.spec, facts, sites, problem.centred)  # noqa: E731
+    return jax.jit(lambda *at: program.from_thetas(problem.spec, of_sites(*at)))(sites, problem.facts)
+
+
+def with_more_nodes(collected: Collected, problem: Problem, x: dict, strip: float) -> Problem:
+    """The same problem with nodes for a strip of this half width, where genes are at x."""
+    told_apart = x if problem.spec.gated and not problem.spec.mixed else None
+    found = interpolation.parts(problem.spec, problem.facts, collected.counts.total, told_apart, strip)
+    return replace(problem, stats=stats(problem.lane, problem.spec, collected, problem.row_of_cell is not None, found))
+
+
+def stats(lane: Lane, spec: ModelSpec, collected: Collected, shared: bool, parts: Sequence[Part] = ()) -> dict:
     """What `lane` reads, on the device; `shared`: of one row for each kind of cell, rows and genes filled up."""
-    return _device({name: STATISTICS[name](collected, spec, shared) for name in lane.statistics(spec)})
+    return _device({name: STATISTICS[name](collected, shared, parts) for name in lane.statistics(spec)})
 
 
 def start(collected: Collected, problem: Problem, seed: int = 0, on_step: Callable = lambda **_: None) -> dict:
@@ -160,18 +183,31 @@ def _shared_rows(collected: Collected) -> Facts:
     return cells.rows(first, kinds.multiplicity.astype(float))
 
 
-def _tails(collected: Collected, spec: ModelSpec, shared: bool) -> dict:
+def _tails(collected: Collected, shared: bool, parts: Sequence[Part]) -> dict:
     return pack_tails(*_packed(collected, shared))
 
 
-def _pairs(collected: Collected, spec: ModelSpec, shared: bool) -> dict:
-    return pack_pairs(*_packed(collected, shared))
+def _pairs(collected: Collected, shared: bool, parts: Sequence[Part]) -> dict:
+    return pack_pairs(None, *_packed(collected, shared))
 
 
-def _cell_pairs(collected: Collected, spec: ModelSpec, shared: bool) -> dict:
+def _cell_pairs(collected: Collected, shared: bool, parts: Sequence[Part]) -> dict:
+    return _held(collected, _pairs(collected, shared, parts))
+
+
+def _parts(collected: Collected, shared: bool, parts: Sequence[Part]) -> tuple:
+    return tuple(_part(collected, shared, part) for part in parts)
+
+
+def _part(collected: Collected, shared: bool, part: Part) -> dict:
+    pairs = pack_pairs(part.genes, *_packed(collected, shared))
+    return {"pairs": pairs, "cell_pairs": _held(collected, pairs), "nodes": part.nodes}
+
+
+def _held(collected: Collected, pairs: dict) -> dict:
     counts = collected.counts
     first = np.zeros(counts.n_cells, np.int64) if collected.dataset is None else collected.dataset * counts.n_genes
-    return pack_cell_pairs(counts.csr, first, _pairs(collected, spec, shared))
+    return pack_cell_pairs(counts.csr, first, pairs)
 
 
 def _packed(collected: Collected, shared: bool) -> tuple:
@@ -180,26 +216,20 @@ def _packed(collected: Collected, shared: bool) -> tuple:
     return h.gene, h.count, h.n, collected.n_cells, n_genes, h.dataset, ladder(n_genes) if shared else n_genes
 
 
-def _row_total(collected: Collected, spec: ModelSpec, shared: bool) -> np.ndarray:
+def _row_total(collected: Collected, shared: bool, parts: Sequence[Part]) -> np.ndarray:
     total = (collected.kinds.total if shared else collected.counts.total).astype(float)
     return filled(total, ladder(len(total)), value=0.0) if shared else total
 
 
-def _counts(collected: Collected, spec: ModelSpec, shared: bool) -> np.ndarray:
+def _counts(collected: Collected, shared: bool, parts: Sequence[Part]) -> np.ndarray:
     return collected.counts.csr.toarray()
-
-
-def nodes(spec: ModelSpec, facts: Facts, row_total) -> dict:
-    """Nodes of log capture for cells of these facts and totals."""
-    low, high = initial.capture_range(spec, facts, row_total)
-    return chebyshev.nodes(low, high, smooth.node_count(spec, (high - low) / 2.0), smooth.strip(spec))
 
 
 STATISTICS = {
     "tails": _tails,
     "pairs": _pairs,
     "cell_pairs": _cell_pairs,
-    "nodes": lambda collected, spec, shared: nodes(spec, collected.cells, collected.counts.total),
+    "parts": _parts,
     "row_total": _row_total,
     "counts": _counts,
 }

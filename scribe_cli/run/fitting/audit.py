@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import jax
@@ -20,23 +21,28 @@ from ...core.padding import filled_cells_and_genes
 from ...data.compact import Compact
 from ...data.counts import CountData
 from . import assemble
+from .interpolation import Nodes, Part
 
 SHARE, FEWEST, MOST = 0.01, 4, 100
+NONE = Nodes()
 
 
-def errors(posterior: Posterior, counts: CountData, lane: str, seed: int) -> dict[str, float]:
-    """{engine_max_abs_error: nats on the cells checked; engine_total_error: the same scaled up to all cells}, at the MAP."""
+def errors(posterior: Posterior, counts: CountData, lane: str, seed: int, nodes: Nodes = NONE) -> dict[str, float]:
+    """{engine_max_abs_error: nats on the cells checked; engine_total_error: the same scaled up to all cells}, at the MAP;
+
+    engine_interpolation_error: what may be lost between the nodes of the fit, which `nodes` tells.
+    """
+    lost = {"engine_interpolation_error": nodes.lost}
     if lane == "dense":
-        return {"engine_max_abs_error": 0.0, "engine_total_error": 0.0}
+        return {"engine_max_abs_error": 0.0, "engine_total_error": 0.0} | lost
     n = min(counts.n_cells, MOST, max(FEWEST, int(SHARE * counts.n_cells)))
     cells = np.sort(np.random.default_rng(seed).choice(counts.n_cells, n, replace=False))
     some = _of_cells(counts, cells)
     collected = assemble.collect(some, posterior.spec)
     at = {p.name: cells for p in posterior.spec.params if CELL in p.axes}
     x = {name: v[:, at[name]] if name in at else v for name, v in posterior.point_log_scale().items()}
-    nodes = assemble.nodes(posterior.spec, posterior.facts, counts.total) if posterior.spec.capture else None
-    error = abs(_by_lane(posterior.spec, lane, x, collected, nodes) - _dense(posterior.spec, x, collected))
-    return {"engine_max_abs_error": error, "engine_total_error": error * counts.n_cells / n}
+    error = abs(_by_lane(posterior.spec, lane, x, collected, nodes.parts) - _dense(posterior.spec, x, collected))
+    return {"engine_max_abs_error": error, "engine_total_error": error * counts.n_cells / n} | lost
 
 
 def beyond(posterior: Posterior, counts: CountData, lane: str) -> float:
@@ -61,13 +67,11 @@ def _of_cells(counts: CountData, cells: np.ndarray) -> CountData:
     )
 
 
-def _by_lane(spec: ModelSpec, lane: str, x: dict, collected: assemble.Collected, nodes: dict | None) -> float:
-    """nodes: those of all cells, which are the fit's."""
+def _by_lane(spec: ModelSpec, lane: str, x: dict, collected: assemble.Collected, parts: Sequence[Part]) -> float:
     chosen = lanes.load()[lane]
-    stats = assemble.stats(chosen, spec, collected.apart(), chosen.shares_rows)
+    stats = assemble.stats(chosen, spec, collected.apart(), chosen.shares_rows, parts)
     facts = collected.cells.filled() if chosen.shares_rows else collected.cells
     x = {p.name: filled_cells_and_genes(x[p.name], p.axes, facts.sizes) for p in spec.params}
-    stats |= {"nodes": nodes} if "nodes" in stats else {}
     of_lane = jax.jit(lambda x, facts, stats: program.log_likelihood(spec, chosen, x, facts, stats))
     return float(of_lane(x, facts, stats))
 

@@ -97,6 +97,8 @@ def engine(errors: Mapping[str, float], beyond: float) -> dict[str, str]:
     total, said = errors["engine_total_error"], []
     if not total <= ENGINE_ERROR:
         said.append(f"the log-likelihood that was fitted is {total:.3g} nats from the sum over all entries")
+    if not errors["engine_interpolation_error"] <= ENGINE_ERROR:
+        said.append(f"up to {errors['engine_interpolation_error']:.3g} nats may be lost between its nodes of log capture")
     if beyond > BEYOND:
         said.append(f"{beyond:.2%} of the draws of capture are farther from its prior than the engine interpolates")
     return {"engine_differs": f"{', and '.join(said)}; fit again with engine: dense"} if said else {}

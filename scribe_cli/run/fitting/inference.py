@@ -7,12 +7,14 @@ from dataclasses import dataclass, replace
 
 from ...core.inference import diagnostics, nuts, svi
 from ...core.inference.posterior import Posterior
+from ...core.inference.problem import Problem
 from ...core.model import program
 from ...core.model.spec import ModelSpec
 from ..recipe.config import Config
 from ..terminal.console import Console
-from . import assemble, findings
+from . import assemble, findings, interpolation
 from .assemble import Collected
+from .interpolation import Nodes
 
 VERDICT = (
     "n_steps",
@@ -28,13 +30,14 @@ VERDICT = (
 
 @dataclass(frozen=True)
 class Inferred:
-    """lane: the engine's; warnings: {name: text}; convergence(coords): the columns of convergence.tsv;
+    """lane: the engine's, nodes: where it has some; warnings: {name: text}; convergence(coords): the columns of convergence.tsv;
 
     rhat: {gene parameter: (genes,)} where there are chains.
     """
 
     posterior: Posterior
     lane: str
+    nodes: Nodes
     warnings: Mapping[str, str]
     convergence: Callable[[Mapping[str, Sequence[str]]], Mapping]
     rhat: Mapping
@@ -53,6 +56,7 @@ def _svi(collected: Collected, spec: ModelSpec, config: Config, console: Console
         problem = assemble.problem(collected, spec, config.engine, config.svi.batch_size, share_rows=shared)
         start = assemble.start(collected, problem, config.seed, _progress(console))
         fitted = svi.fit(problem, start, options, _progress(console))
+        problem, fitted, lost = _between_enough_nodes(collected, problem, fitted, options, console)
     if fitted.given_up:
         console.notice(f"the deterministic optimiser has given up ({fitted.given_up}): the guide is the stochastic one's (Adam)")
     with console.phase("draws"):
@@ -60,7 +64,23 @@ def _svi(collected: Collected, spec: ModelSpec, config: Config, console: Console
     found = posterior.diagnostics
     verdict = {name: float(found[name]) for name in VERDICT if name in found}
     table = {"parameter": list(verdict), "element": [""] * len(verdict), "value": list(verdict.values())}
-    return Inferred(posterior, problem.lane.name, findings.of_svi(found), lambda coords: table, {})
+    return Inferred(posterior, problem.lane.name, Nodes(interpolation.of(problem), lost), findings.of_svi(found), lambda coords: table, {})
+
+
+def _between_enough_nodes(
+    collected: Collected, problem: Problem, fitted: svi.Fitted, options: svi.Options, console: Console
+) -> tuple[Problem, svi.Fitted, float]:
+    """The problem, the fit and the nats lost between nodes: it goes on with more nodes where those were too few."""
+    if not interpolation.doubtful(problem):
+        return problem, fitted, 0.0
+    for strip in (*interpolation.NARROWER, None):
+        x = assemble.point(problem, fitted.params["loc"])
+        lost = interpolation.lost(problem, x)
+        if lost <= interpolation.ENOUGH or strip is None:
+            return problem, fitted, lost
+        console.notice(f"between the engine's nodes of log capture {lost:.2g} nats may be lost: the fit goes on with more nodes")
+        problem = assemble.with_more_nodes(collected, problem, x, strip)
+        fitted = svi.fit(problem, fitted.params["loc"], options, _progress(console))
 
 
 def svi_options(config: Config) -> svi.Options:
@@ -82,7 +102,8 @@ def _mcmc(collected: Collected, spec: ModelSpec, config: Config, console: Consol
         posterior, by_parameter = nuts.posterior(problem, chains)
     rhat = {name: c.rhat for name, c in by_parameter.items() if c.axes[-1:] == ("gene",)}
     warned = findings.of_mcmc(posterior.diagnostics)
-    return Inferred(posterior, problem.lane.name, warned, lambda coords: diagnostics.table(by_parameter, coords), rhat)
+    lost = interpolation.lost(problem, posterior.point_log_scale()) if interpolation.doubtful(problem) else 0.0
+    return Inferred(posterior, problem.lane.name, Nodes(interpolation.of(problem), lost), warned, lambda coords: diagnostics.table(by_parameter, coords), rhat)
 
 
 def _guide_centre(collected: Collected, spec: ModelSpec, config: Config, console: Console) -> dict:

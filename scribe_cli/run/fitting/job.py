@@ -57,7 +57,7 @@ def run(asked: FitOptions, config: Config, counts: CountData, identity: Run, dev
     with console.phase("ppc"):
         checks = checking.check(inferred.posterior, collected, config, device.cores)
     reasons = findings.gene_reasons(counts.empty_genes, prior_ratio(inferred.posterior), checks.genes.p, inferred.rhat)
-    errors = audit.errors(inferred.posterior, counts, inferred.lane, config.seed)
+    errors = audit.errors(inferred.posterior, counts, inferred.lane, config.seed, inferred.nodes)
     counts.kept.release()  # nobody reads them from here on, and the draws of all cells are still to be written
     engine = findings.engine(errors, audit.beyond(inferred.posterior, counts, inferred.lane))
     warnings = findings.joined([inferred.warnings, engine, *_warnings(spec, collected, checks, reasons)])

@@ -22,6 +22,7 @@ COMMON = (
     "programs_compiled",
     "engine_max_abs_error",
     "engine_total_error",
+    "engine_interpolation_error",
     "saturated_values",
     "prior_dominated_genes",
     "ppc_failed_genes",

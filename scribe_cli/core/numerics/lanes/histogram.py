@@ -9,7 +9,7 @@ from __future__ import annotations
 from ...axes import DATASET, GENE
 from .. import gate, mixture
 from ..counts import log_rising_totals
-from ..pairs import of_genes, table
+from ..pairs import of_genes, of_zeros, table
 from . import Lane
 
 
@@ -38,7 +38,7 @@ def _by_tails(natural, zero, rising, tails):
 def _by_distinct_counts(kernel, natural, pairs):
     """n log P(u) over the distinct counts u of each gene."""
     genes = of_genes(kernel, natural, pairs)
-    return (pairs["n"] * table(genes, pairs)[0, :, 0]).sum() + (pairs["n_cells"] * genes["zero"][0]).sum()
+    return (pairs["n"] * table(genes, pairs)[0, :, 0]).sum() + (pairs["n_cells"] * of_zeros(genes)[0]).sum()
 
 
 def statistics(spec) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 
 from ...axes import CELL, COMPONENT, GENE
 from .. import mixture
-from ..pairs import by_factorials, in_order, of_genes, sums, table
+from ..pairs import by_factorials, in_order, of_genes, of_zeros, sums, table
 from ..special import log_sigmoid, softplus
 from . import Lane
 
@@ -32,7 +32,7 @@ def terms(kernel, natural, facts, stats, mix=mixture.marginal):
 def _without_capture(kernel, natural, facts, stats):
     """((components, pairs), (components, cells or 1, 1)): what counts add to a cell of zeros, and that."""
     genes = of_genes(kernel, natural, stats["pairs"])
-    return table(genes, stats["pairs"])[..., 0], facts.to_cells(genes["zero"])
+    return table(genes, stats["pairs"])[..., 0], facts.to_cells(of_zeros(genes))
 
 
 def _with_capture(kernel, natural, facts, stats):
