@@ -11,8 +11,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-ROUNDS = 15
-ENOUGH = 1e-3  # nats of an element, on average, that are still to gain
+ROUNDS = 20
+ENOUGH = 1e-4  # nats of an element, on average, that are still to gain
 RADIUS = 2.0  # of a step at first, in coordinates whose curvature is near one
 LEAST = 0.2  # of what it was along a step: a curvature falls by no more at once
 
