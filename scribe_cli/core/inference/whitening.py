@@ -68,8 +68,8 @@ def around(problem: Problem, at: dict, seed: int = 0) -> dict:
     return params | {f"{laplace.DIRECTION}{k}": unravel(jnp.asarray(d)) for k, d in enumerate(directions)}
 
 
-def centred(problem: Problem, params: dict, seed: int = 0, on_step: Callable = lambda **_: None) -> tuple[dict, float]:
-    """(the same guide with its location where the ELBO is highest, what is left to gain there, in nats).
+def centred(problem: Problem, params: dict, seed: int = 0, on_step: Callable = lambda **_: None) -> tuple[dict, float, dict]:
+    """(the same guide with its location where the ELBO is highest, what is left to gain there, in nats, {site: misfit}).
 
     A mode is not the middle of a posterior: where every cell has a capture of its own, its error in what they share is of many
     posterior sds. The ELBO of fixed draws is climbed, and its own Hessian tells what is left. That is not the identity, as the
@@ -77,6 +77,9 @@ def centred(problem: Problem, params: dict, seed: int = 0, on_step: Callable = l
     that fall make it tens of times as large in some genes. Joint steps short enough for these would leave all others behind, so
     that genes with several parameters come first, each for itself. NumericalError where the log density is not finite around
     the mode.
+
+    misfit: E[(slope + y)^2] of each element in y, the Fisher divergence of a posterior from its guide: 0 where it is that Normal,
+    1 where the error of the slope is as large as the slope of that Normal.
     """
     elbo, steps = _Elbo(problem, params, seed), itertools.count(1)
     told = lambda value, gain: on_step(phase="centre", step=next(steps), loss=-value, gain=gain)  # noqa: E731
@@ -91,9 +94,10 @@ def centred(problem: Problem, params: dict, seed: int = 0, on_step: Callable = l
     reached = ascent.climb(evaluate, origin, memory, MIDDLE, False, told, lambda: elbo.calls < CALLS, look)
     params = elbo.moved(params, _shared, reached.x)
     if reached.converged:
-        return params, reached.decrement
+        return params, reached.decrement, elbo.misfit
     _, slope = _finite(*evaluate(reached.x))
-    return params, ascent.newton(evaluate, reached.x, slope, memory)[1]
+    left = ascent.newton(evaluate, reached.x, slope, memory)[1]
+    return params, left, elbo.misfit
 
 
 def _finite(value: float, slope: np.ndarray) -> tuple[float, np.ndarray]:
@@ -108,22 +112,26 @@ def _shared(params: dict, y: dict) -> dict:
 
 
 class _Elbo:
-    """The mean log joint of fixed draws of a Laplace guide, whose entropy stays, as its location moves."""
+    """The mean log joint of fixed draws of a Laplace guide, whose entropy stays, as its location moves.
+
+    value, misfit: of the place that was seen last, which at the end is a nudge from where that is.
+    """
 
     def __init__(self, problem: Problem, params: dict, seed: int):
         self.shapes = {site: params["loc"][site].shape for site in sorted(params["loc"])}  # the order of ravel_pytree
         flat, self._unravel = ravel_pytree(params["loc"])
-        self.size, self.calls, self.value, self._of = flat.size, 0, np.nan, (problem.facts, problem.stats)
+        self.size, self.calls, self.value, self.misfit, self._of = flat.size, 0, np.nan, {}, (problem.facts, problem.stats)
         found = standardised.draws(self.shapes, max(PAIRS, standardised.fewest(self.shapes)), seed)
         self._draws = {site: jnp.concatenate([z, -z]) for site, z in found.items()}
 
         def mean(params, draws, facts, stats):
             def of(eps):
                 at = lambda loc: problem.log_joint(laplace.points(params | {"loc": loc}, eps), facts, stats)  # noqa: E731
-                return jax.value_and_grad(at)(params["loc"])
+                value, slope = jax.value_and_grad(at)(params["loc"])
+                (in_y,) = jax.linear_transpose(functools.partial(_shared, params), eps)(slope)
+                return value, slope, {site: (in_y[site] + eps[site]) ** 2 for site in eps}
 
-            values, slopes = jax.lax.map(of, draws)
-            return values.mean(), jax.tree.map(lambda v: v.mean(0), slopes)
+            return jax.tree.map(lambda v: v.mean(0), jax.lax.map(of, draws))
 
         self._mean = jax.jit(mean)
 
@@ -133,7 +141,7 @@ class _Elbo:
 
         def evaluate(x: np.ndarray) -> tuple[float, np.ndarray]:
             self.calls += 1
-            value, slope = self._mean(self.moved(params, move, x), self._draws, *self._of)
+            value, slope, self.misfit = self._mean(self.moved(params, move, x), self._draws, *self._of)
             self.value = float(value)
             return self.value, np.asarray(to_y(params, slope))
 

@@ -60,7 +60,7 @@ def _svi(collected: Collected, spec: ModelSpec, config: Config, console: Console
     found = posterior.diagnostics
     verdict = {name: float(found[name]) for name in VERDICT if name in found}
     table = {"parameter": list(verdict), "element": [""] * len(verdict), "value": list(verdict.values())}
-    return Inferred(posterior, problem.lane.name, findings.of_svi(found), lambda coords: table, {})
+    return Inferred(posterior, problem.lane.name, findings.of_svi(found, collected.counts.n_genes), lambda coords: table, {})
 
 
 def svi_options(config: Config) -> svi.Options:
