@@ -272,5 +272,5 @@ FOUND |= {"guide_draws": 16, "guide_decrement": 0.004, "guide_shortfall": 0.12}
 def test_the_report_says_what_is_left_and_what_is_lost():
     said = verdict._svi(FOUND)
     assert "in 6 steps" in said and "in 13 steps on the ELBO of 16 fixed draws" in said and "0.004" in said and "0.12" in said
-    assert not findings.of_svi(FOUND)
-    assert "mode has not been found after 6 steps (3 nats" in findings.of_svi(FOUND | {"converged": False})["not_converged"]
+    assert not findings.of_svi(FOUND, 10)
+    assert "mode has not been found after 6 steps (3 nats" in findings.of_svi(FOUND | {"converged": False}, 10)["not_converged"]

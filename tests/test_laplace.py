@@ -13,6 +13,7 @@ from scribe_cli import load
 from scribe_cli.cli.main import main
 from scribe_cli.core.inference import svi, whitening
 from scribe_cli.errors import NumericalError
+from scribe_cli.run.fitting import findings
 from tests import fits
 from tests.test_whitening import at_mode, problem_of
 
@@ -56,10 +57,49 @@ def test_the_middle_stays_where_the_posterior_is_normal():
             x = jax.numpy.concatenate([(thetas[site] - params["loc"][site]).ravel() for site in order])
             return -0.5 * x @ hessian @ x
 
-    found, gain = whitening.centred(Quadratic, params)
-    assert gain < whitening.MIDDLE
+    found, gain, misfit = whitening.centred(Quadratic, params)
+    assert gain < whitening.MIDDLE and max(v.max() for v in misfit.values()) < svi.FAR
     for site in order:
         np.testing.assert_allclose(found["loc"][site], params["loc"][site], atol=1e-9)
+
+
+def falling(steepness):
+    """(a problem, its Laplace guide): elements flat to one side, that fall off to the other as steeply as each is told."""
+
+    class Falling:
+        facts, stats = None, None
+
+        @staticmethod
+        def log_joint(thetas, facts, stats):
+            x = thetas["x"].ravel()
+            return -jax.numpy.sum(x**2 / 8.0 + jax.numpy.exp(-steepness * x))
+
+    x = np.zeros(len(steepness))
+    for _ in range(100):
+        fall = np.exp(-steepness * x)
+        bend = 0.25 + steepness**2 * fall
+        x = x + (steepness * fall - x / 4.0) / bend
+    at = lambda v: {"x": jax.numpy.asarray(v).reshape(1, 1, -1)}  # noqa: E731
+    return Falling, {"loc": at(x), "log_sd": at(-0.5 * np.log(bend))}
+
+
+def test_an_element_that_falls_off_steeply_does_not_hold_the_others_back():
+    """Around its mode its curvature is, on average, hundreds of times that at the mode, for which the guide has its spread."""
+    plain = np.linspace(0.3, 1.5, 40)
+    steep = plain.copy()
+    steep[7] = 4.5
+    (found, left, misfit), (alone, of_plain, _) = (whitening.centred(*falling(v)) for v in (steep, plain))
+    assert left < whitening.MIDDLE and of_plain < whitening.MIDDLE
+    others, sd = np.arange(40) != 7, np.exp(alone["log_sd"]["x"].ravel())
+    moved = np.abs(found["loc"]["x"] - alone["loc"]["x"]).ravel() / sd
+    assert moved[others].max() < 0.1
+    assert misfit["x"].argmax() == 7 and misfit["x"].max() > svi.FAR  # no Normal with the curvature of the mode will do for it
+
+
+def test_what_is_far_from_a_normal_is_named():
+    found = {"converged": True, "not_normal": {"k_off": 62, "burst_size": 6}}
+    assert "k_off of 62 genes and burst_size of 6 genes" in findings.of_svi(found, 200)["guide_not_normal"]
+    assert not findings.of_svi(found, 2000) and not findings.of_svi(found | {"not_normal": {}}, 200)
 
 
 def test_a_density_that_is_not_finite_around_the_mode_is_an_error():

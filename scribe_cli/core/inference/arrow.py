@@ -23,9 +23,10 @@ COLUMNS = 64  # that may be such
 def inverse(evaluate: Callable, x: np.ndarray, slope: np.ndarray, shapes: Mapping[str, tuple[int, ...]]) -> Callable | None:
     """f(d) -> the preconditioner's inverse times d (n,); None where a slope nearby is not finite.
 
-    evaluate(x) -> (value, slope); slope: that at x; shapes: of the sites, in whose order x holds all locations, then all log sds.
+    evaluate(x) -> (value, slope); slope: that at x; shapes: of the sites, in whose order x holds all locations, then, if they
+    move, all log sds.
     """
-    groups, shared = _layout(shapes)
+    places, shared = _layout(shapes, len(x))
 
     def product(at):
         moved = x.copy()
@@ -33,7 +34,7 @@ def inverse(evaluate: Callable, x: np.ndarray, slope: np.ndarray, shapes: Mappin
         return (slope - evaluate(moved)[1]) / NUDGE
 
     # places (a, elements) of the a coordinates of each element, and its block (elements, a, a)
-    found = [(at, np.stack([product(of)[at] for of in at], 1).T) for at in groups]
+    found = [(at, np.stack([product(of)[at] for of in at], 1).T) for at in places]
     columns = np.stack([product(k) for k in shared], 1) if len(shared) else np.zeros((len(x), 0))
     if not all(np.isfinite(v).all() for v in (columns, *(block for _, block in found))):
         return None
@@ -60,14 +61,19 @@ def inverse(evaluate: Callable, x: np.ndarray, slope: np.ndarray, shapes: Mappin
     return of_all
 
 
-def _layout(shapes: Mapping[str, tuple[int, ...]]) -> tuple[list[np.ndarray], np.ndarray]:
+def groups(shapes: Mapping[str, tuple[int, ...]], size: int) -> list[np.ndarray]:
+    """Places (a, elements) of the coordinates of one shape, but for those that are shared."""
+    return _layout(shapes, size)[0]
+
+
+def _layout(shapes: Mapping[str, tuple[int, ...]], size: int) -> tuple[list[np.ndarray], np.ndarray]:
     """([places (a, elements) of the coordinates of one shape], places of those that are shared)."""
     sizes = {site: math.prod(shape) for site, shape in shapes.items()}
-    first = dict(zip(shapes, np.cumsum([0, *sizes.values()])[:-1], strict=True))
+    begin = dict(zip(shapes, np.cumsum([0, *sizes.values()])[:-1], strict=True))
     n, by_shape = sum(sizes.values()), {}
     for site, shape in shapes.items():
-        by_shape.setdefault(shape, []).append(first[site] + np.arange(sizes[site]))
-    groups = {shape: np.stack([places + half for half in (0, n) for places in of]) for shape, of in by_shape.items()}
+        by_shape.setdefault(shape, []).append(begin[site] + np.arange(sizes[site]))
+    groups = {shape: np.stack([places + first for first in range(0, size, n) for places in of]) for shape, of in by_shape.items()}
     small = [at for shape, at in groups.items() if math.prod(shape) <= SHARED]
     if sum(at.size for at in small) > COLUMNS:
         return list(groups.values()), np.zeros(0, int)

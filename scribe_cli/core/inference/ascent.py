@@ -19,7 +19,7 @@ HALVINGS = 15
 GRAIN = 1e-13  # of a value, below which its changes are rounding
 NUDGE = 1e-3  # length of the step that a difference of slopes is taken over, in units of the coordinates
 PRODUCTS = 20
-FIRST, EVERY = 5, 15  # steps after which the curvature is looked at, and again
+FIRST, EVERY = 5, 15  # steps after which the curvature is looked at, where it is near one at first, and again
 STILL = 0.02  # of a decrement: a smaller gain ends conjugate gradients
 
 
@@ -65,16 +65,24 @@ class Ascent:
 
 
 def climb(
-    evaluate: Callable, x: np.ndarray, memory: Memory, tolerance: float, rough: bool, on_step: Callable, affordable: Callable
+    evaluate: Callable,
+    x: np.ndarray,
+    memory: Memory,
+    tolerance: float,
+    rough: bool,
+    on_step: Callable,
+    affordable: Callable,
+    look: int = FIRST,
 ) -> Ascent:
     """evaluate(x) -> (value, slope); rough: L-BFGS is believed, of a place that is only on the way.
 
-    on_step(value, decrement) is called before each step; no more of them once not affordable().
+    on_step(value, decrement) is called before each step; no more of them once not affordable(); look: steps after which the
+    curvature is looked at first.
     """
     value, slope = evaluate(x)
     decrement, steps = np.inf, 0
     while np.isfinite(value) and affordable():
-        if steps >= FIRST and (steps - FIRST) % EVERY == 0:
+        if steps >= look and (steps - look) % EVERY == 0:
             memory.look(evaluate, x, slope)
         direction = memory(slope)
         decrement = slope @ direction / 2

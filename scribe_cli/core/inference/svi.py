@@ -19,6 +19,7 @@ import numpy as np
 import optax
 
 from ...errors import NumericalError
+from ..axes import GENE
 from ..model import derive
 from ..padding import cut, on_ladder
 from . import batches, curvature, deterministic, guides, initial, mode, settling, whitening
@@ -27,6 +28,7 @@ from .posterior import Posterior, blocks, lifted
 from .problem import Problem, normals, purpose_key
 
 STILL_TO_GAIN = 1.0  # nats, by moving a Laplace guide on, of one that is where it should be
+FAR = 1.0  # misfit of an element of a Laplace guide: its slope is wrong by as much as it is large
 SCALE_UNIT = 0.1  # of the log of a hierarchy's scale, at least
 CHUNK = 50  # steps between two looks at the host
 ELBO_PAIRS, FEW_PAIRS = 128, 32  # of draws for the ELBO that is reported; few where a sum takes a tenth of a second
@@ -121,9 +123,16 @@ def _laplace(problem: Problem, found: mode.Mode, losses: list[float], seed: int,
     """The curvature at the mode. `spec.hierarchical` and components have none that tells of the posterior (refusals.py)."""
     if problem.minibatch is not None or problem.row_of_cell is not None:
         raise ValueError("a Laplace guide needs every cell in a row of its own, all of them at once (DESIGN.md 1.3)")
-    params, gain = whitening.centred(problem, whitening.around(problem, found.thetas, seed), seed, on_step)
-    converged = found.converged and gain < STILL_TO_GAIN
-    return Fitted(params, found, np.array(losses), np.zeros(len(losses)), converged, gain, 0.0, "newton")
+    params, gain, misfit = whitening.centred(problem, whitening.around(problem, found.thetas, seed), seed, on_step)
+    converged, figures = found.converged and gain < STILL_TO_GAIN, {"not_normal": _not_normal(problem, misfit)}
+    return Fitted(params, found, np.array(losses), np.zeros(len(losses)), converged, gain, 0.0, "newton", figures)
+
+
+def _not_normal(problem: Problem, misfit: Mapping) -> dict[str, int]:
+    """{parameter: of how many genes the posterior is far from the guide}, the most first."""
+    of_genes = {site: int((np.asarray(v) > FAR).sum()) for site, v in misfit.items() if GENE in problem.sites[site].axes}
+    found = {site.removesuffix("_unconstrained"): n for site, n in of_genes.items() if n}
+    return dict(sorted(found.items(), key=lambda item: -item[1]))
 
 
 def posterior(problem: Problem, fitted: Fitted, options: Options) -> Posterior:

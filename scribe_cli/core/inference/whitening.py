@@ -8,6 +8,7 @@ from Lanczos' iteration, with every vector kept orthogonal to all before it (Par
 from __future__ import annotations
 
 import functools
+import itertools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import groupby
@@ -18,15 +19,16 @@ import numpy as np
 from jax.flatten_util import ravel_pytree
 
 from ...errors import NumericalError
-from . import curvature
+from . import arrow, ascent, curvature, elementwise, settling, standardised
 from .guides import laplace
-from .problem import Problem, normals, purpose_key
+from .problem import Problem, purpose_key
 
 STEPS = 40
 RANK = 8
 NEAR_ONE = (2.0 / 3.0, 1.5)  # eigenvalues that are left as they are: a step that fits the others fits them too
 KNOWN = 0.05  # of an eigenvalue: the residual up to which a pair is taken
-PAIRS, ROUNDS = 8, 12  # of antithetic draws, and of steps, for the middle of a guide
+PAIRS = 8  # of antithetic draws for the middle of a guide, at least
+CALLS = 60  # mean slopes of them, before what is left is told
 MIDDLE = 1e-2  # nats
 LOWEST = 1e-6  # eigenvalue: a direction that bends no more than this has no scale to be known by
 
@@ -66,45 +68,90 @@ def around(problem: Problem, at: dict, seed: int = 0) -> dict:
     return params | {f"{laplace.DIRECTION}{k}": unravel(jnp.asarray(d)) for k, d in enumerate(directions)}
 
 
-def centred(problem: Problem, params: dict, seed: int = 0, on_step: Callable = lambda **_: None) -> tuple[dict, float]:
-    """(the same guide with its location where the ELBO is highest, what another step would gain, in nats).
+def centred(problem: Problem, params: dict, seed: int = 0, on_step: Callable = lambda **_: None) -> tuple[dict, float, dict]:
+    """(the same guide with its location where the ELBO is highest, what is left to gain there, in nats, {site: misfit}).
 
     A mode is not the middle of a posterior: where every cell has a capture of its own, its error in what they share is of many
-    posterior sds. Newton's steps on fixed antithetic draws, for a Hessian of the ELBO that is the identity; shorter ones where
-    they do not gain. NumericalError where the log density is not finite around the mode.
+    posterior sds. The ELBO of fixed draws is climbed, and its own Hessian tells what is left. That is not the identity, as the
+    log joint's is at the mode: where a law is flat to one side and falls off steeply to the other, as that of k_off, the draws
+    that fall make it tens of times as large in some genes. Joint steps short enough for these would leave all others behind, so
+    that genes with several parameters come first, each for itself. NumericalError where the log density is not finite around
+    the mode.
+
+    misfit: E[(slope + y)^2] of each element in y, the Fisher divergence of a posterior from its guide: 0 where it is that Normal,
+    1 where the error of the slope is as large as the slope of that Normal.
     """
-    shapes = {site: v.shape for site, v in params["loc"].items()}
-    key = purpose_key(seed, "middle")
-    noise = [normals(jax.random.fold_in(key, i), shapes) for i in range(PAIRS)]
-    pairs = {site: jnp.stack([sign * of[site] for of in noise for sign in (1.0, -1.0)]) for site in shapes}
+    elbo, steps = _Elbo(problem, params, seed), itertools.count(1)
+    told = lambda value, gain: on_step(phase="centre", step=next(steps), loss=-value, gain=gain)  # noqa: E731
+    origin, look = np.zeros(elbo.size), ascent.FIRST
+    for at in arrow.groups(elbo.shapes, elbo.size):
+        if len(at) >= settling.FEWEST:
+            evaluate, look = elbo.along(params, laplace.within), 0
+            _, slope = _finite(*evaluate(origin))
+            x = elementwise.climb(evaluate, origin, slope, at, lambda gain: told(elbo.value, gain))
+            params = elbo.moved(params, laplace.within, x)
+    evaluate, memory = elbo.along(params, _shared), ascent.Memory(elbo.inverse)
+    reached = ascent.climb(evaluate, origin, memory, MIDDLE, False, told, lambda: elbo.calls < CALLS, look)
+    params = elbo.moved(params, _shared, reached.x)
+    if reached.converged:
+        return params, reached.decrement, elbo.misfit
+    _, slope = _finite(*evaluate(reached.x))
+    left = ascent.newton(evaluate, reached.x, slope, memory)[1]
+    return params, left, elbo.misfit
 
-    @jax.jit
-    def slopes(params, pairs, facts, stats):
-        """The mean log joint, and its slope in y."""
 
-        def at(eps):
-            moved = lambda y: problem.log_joint(laplace.points(params, jax.tree.map(jnp.add, eps, y)), facts, stats)  # noqa: E731
-            return jax.value_and_grad(moved)(jax.tree.map(jnp.zeros_like, eps))
+def _finite(value: float, slope: np.ndarray) -> tuple[float, np.ndarray]:
+    if not (np.isfinite(value) and np.isfinite(slope).all()):
+        raise NumericalError(f"the log density is {value} on draws around the mode: choose guide: {{family: mean_field}}")
+    return value, slope
 
-        values, found = jax.lax.map(at, pairs)
-        return values.mean(), {site: v.mean(0) for site, v in found.items()}
 
-    moved = jax.jit(lambda params, slope, size: params | {"loc": laplace.points(params, {n: size * v for n, v in slope.items()})})
-    size, best, trial, gain = 1.0, -np.inf, params, np.inf
-    for i in range(ROUNDS):
-        value, found = slopes(trial, pairs, problem.facts, problem.stats)
-        if float(value) > best:  # not so where it is NaN
-            params, best, slope = trial, float(value), found
-            gain = 0.5 * float(sum((v**2).sum() for v in slope.values()))
-            on_step(phase="centre", step=i + 1, loss=-best, gain=gain)
-            if gain < MIDDLE:
-                break
-        elif i == 0:
-            raise NumericalError(f"the log density is {float(value)} on draws around the mode: choose guide: {{family: mean_field}}")
-        else:
-            size *= 0.5
-        trial = moved(params, slope, size)
-    return params, gain
+def _shared(params: dict, y: dict) -> dict:
+    """A point less the location, linear in y."""
+    return laplace.points(params | {"loc": jax.tree.map(jnp.zeros_like, params["loc"])}, y)
+
+
+class _Elbo:
+    """The mean log joint of fixed draws of a Laplace guide, whose entropy stays, as its location moves.
+
+    value, misfit: of the place that was seen last, which at the end is a nudge from where that is.
+    """
+
+    def __init__(self, problem: Problem, params: dict, seed: int):
+        self.shapes = {site: params["loc"][site].shape for site in sorted(params["loc"])}  # the order of ravel_pytree
+        flat, self._unravel = ravel_pytree(params["loc"])
+        self.size, self.calls, self.value, self.misfit, self._of = flat.size, 0, np.nan, {}, (problem.facts, problem.stats)
+        found = standardised.draws(self.shapes, max(PAIRS, standardised.fewest(self.shapes)), seed)
+        self._draws = {site: jnp.concatenate([z, -z]) for site, z in found.items()}
+
+        def mean(params, draws, facts, stats):
+            def of(eps):
+                at = lambda loc: problem.log_joint(laplace.points(params | {"loc": loc}, eps), facts, stats)  # noqa: E731
+                value, slope = jax.value_and_grad(at)(params["loc"])
+                (in_y,) = jax.linear_transpose(functools.partial(_shared, params), eps)(slope)
+                return value, slope, {site: (in_y[site] + eps[site]) ** 2 for site in eps}
+
+            return jax.tree.map(lambda v: v.mean(0), jax.lax.map(of, draws))
+
+        self._mean = jax.jit(mean)
+
+    def along(self, params: dict, move: Callable) -> Callable:
+        """f(x) -> (value, slope (n,)) where the location is moved by move(params, y), linear in y, whose numbers x (n,) are."""
+        to_y = jax.jit(lambda params, slope: jax.linear_transpose(lambda x: move(params, self._unravel(x)), np.zeros(self.size))(slope)[0])
+
+        def evaluate(x: np.ndarray) -> tuple[float, np.ndarray]:
+            self.calls += 1
+            value, slope, self.misfit = self._mean(self.moved(params, move, x), self._draws, *self._of)
+            self.value = float(value)
+            return self.value, np.asarray(to_y(params, slope))
+
+        return evaluate
+
+    def moved(self, params: dict, move: Callable, x: np.ndarray) -> dict:
+        return params | {"loc": jax.tree.map(jnp.add, params["loc"], move(params, self._unravel(jnp.asarray(x))))}
+
+    def inverse(self, evaluate: Callable, x: np.ndarray, slope: np.ndarray) -> Callable | None:
+        return arrow.inverse(evaluate, x, slope, self.shapes)
 
 
 def blocks(products: Mapping) -> dict:

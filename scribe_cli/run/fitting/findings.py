@@ -54,7 +54,19 @@ FREE_CAPTURE = (
 )
 
 
-def of_svi(diagnostics: Mapping) -> dict[str, str]:
+def of_svi(diagnostics: Mapping, n_genes: int) -> dict[str, str]:
+    return _not_converged(diagnostics) | _not_normal(diagnostics.get("not_normal", {}), n_genes)
+
+
+def _not_normal(genes: Mapping[str, int], n_genes: int) -> dict[str, str]:
+    """genes: of a Laplace guide, {parameter: how many genes' posterior it is far from}, the most first."""
+    if max(genes.values(), default=0) <= MISFIT_SHARE * n_genes:
+        return {}
+    named = " and ".join(f"{name} of {n:,} genes" for name, n in genes.items())
+    return {"guide_not_normal": f"the posterior is far from the Normal of its mode in {named}; choose guide: {{family: mean_field}} for these"}
+
+
+def _not_converged(diagnostics: Mapping) -> dict[str, str]:
     if diagnostics["converged"]:
         return {}
     if diagnostics["optimiser"] == "newton":

@@ -64,7 +64,8 @@ def _svi(collected: Collected, spec: ModelSpec, config: Config, console: Console
     found = posterior.diagnostics
     verdict = {name: float(found[name]) for name in VERDICT if name in found}
     table = {"parameter": list(verdict), "element": [""] * len(verdict), "value": list(verdict.values())}
-    return Inferred(posterior, problem.lane.name, Nodes(interpolation.of(problem), lost), findings.of_svi(found), lambda coords: table, {})
+    nodes, warned = Nodes(interpolation.of(problem), lost), findings.of_svi(found, collected.counts.n_genes)
+    return Inferred(posterior, problem.lane.name, nodes, warned, lambda coords: table, {})
 
 
 def _between_enough_nodes(

@@ -65,6 +65,7 @@ WARNINGS = {
     "library_size_below_total": ("svi", "mcmc"),
     "gpu_not_used": ("svi", "mcmc"),
     "not_converged": ("svi", "mcmc"),
+    "guide_not_normal": ("svi",),
     "many_genes_misfit": ("svi", "mcmc"),
     "cell_totals_misfit": ("svi", "mcmc"),
     "engine_differs": ("svi", "mcmc"),

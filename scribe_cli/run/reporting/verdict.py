@@ -21,6 +21,7 @@ SHORT = {
     "divergences": "the chains diverged",
     "low_ebfmi": "the chains explore the tails slowly",
     "max_treedepth": "the chains' steps are too short",
+    "guide_not_normal": "the guide is not the posterior of many genes",
     "engine_differs": "the engine's likelihood is not the dense sum",
     "capture_scale_not_identified": "the scale of mu is not identified",
     "library_above_m0": "cells hold more than the capture prior allows",
@@ -179,7 +180,7 @@ def _data(m: Material) -> tuple[str, str] | None:
 DATA = "Data"
 OF_DATASETS = ("genes_not_shared", "dataset_of_one_cell", "dataset_is_label")
 TOPICS = (
-    Topic("Convergence", ("not_converged", "engine_differs", "divergences", "low_ebfmi", "max_treedepth"), _converged),
+    Topic("Convergence", ("not_converged", "guide_not_normal", "engine_differs", "divergences", "low_ebfmi", "max_treedepth"), _converged),
     Topic("Predictive checks", ("many_genes_misfit", "cell_totals_misfit"), _checks),
     Topic("Scale of \u03bc", ("capture_scale_not_identified", "library_above_m0", "capture_scaling", "library_size_below_total"), _scale),
     Topic("Components", ("empty_components", "components_left_labels", "labels_switch"), lambda m: None),
