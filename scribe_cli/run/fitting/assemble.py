@@ -6,7 +6,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from ...core.axes import COMPONENT, DATASET
@@ -18,7 +17,7 @@ from ...core.model.spec import ModelSpec
 from ...core.numerics import chebyshev, choose, lanes
 from ...core.numerics.counts import pack_cell_pairs, pack_pairs, pack_tails
 from ...core.numerics.lanes import Lane, smooth
-from ...core.padding import filled, ladder
+from ...core.padding import ROWS, filled, ladder, octave
 from ...data import statistics
 from ...data.counts import CountData
 from ...data.facts import facts_of
@@ -78,11 +77,10 @@ def problem(collected: Collected, spec: ModelSpec, engine: str, batch_size: int 
         size = _affordable(lane, counts, collected.cells.sizes.get(COMPONENT, 1)) if share_rows else None
     if size is not None:
         return Problem(spec, lane, collected.cells, {}, collected.cells, None, _minibatch(counts, size), centred)
-    rows, row_of_cell = _device(collected.cells), None
-    if share_rows and lane.shares_rows:
-        rows, row_of_cell = _device(_shared_rows(collected).filled()), collected.kinds.row_of_cell
-    of_rows = stats(lane, spec, collected, row_of_cell is not None)
-    return Problem(spec, lane, rows, of_rows, collected.cells, row_of_cell, centred=centred)
+    shared = share_rows and lane.shares_rows
+    rows = _device(_shared_rows(collected).filled(ROWS) if shared else collected.cells)
+    row_of_cell = collected.kinds.row_of_cell if shared else None
+    return Problem(spec, lane, rows, stats(lane, spec, collected, shared), collected.cells, row_of_cell, centred=centred)
 
 
 def stats(lane: Lane, spec: ModelSpec, collected: Collected, shared: bool) -> dict:
@@ -182,7 +180,7 @@ def _packed(collected: Collected, shared: bool) -> tuple:
 
 def _row_total(collected: Collected, spec: ModelSpec, shared: bool) -> np.ndarray:
     total = (collected.kinds.total if shared else collected.counts.total).astype(float)
-    return filled(total, ladder(len(total)), value=0.0) if shared else total
+    return filled(total, octave(len(total), ROWS), value=0.0) if shared else total
 
 
 def _counts(collected: Collected, spec: ModelSpec, shared: bool) -> np.ndarray:
@@ -206,4 +204,5 @@ STATISTICS = {
 
 
 def _device(tree):
-    return jax.tree.map(jnp.asarray, tree)
+    """Arrays on the device. By way of NumPy: jax compiles a program for every shape that it makes an array of itself."""
+    return jax.tree.map(lambda v: jax.device_put(np.asarray(v)), tree)

@@ -16,7 +16,7 @@ from ...core.model.capture import COORDINATES
 from ...core.model.spec import ModelSpec
 from ...core.model.supports import SUPPORTS
 from ...core.numerics import lanes
-from ...core.padding import filled_cells_and_genes
+from ...core.padding import ROWS, filled_cells_and_genes
 from ...data.compact import Compact
 from ...data.counts import CountData
 from . import assemble
@@ -65,7 +65,7 @@ def _by_lane(spec: ModelSpec, lane: str, x: dict, collected: assemble.Collected,
     """nodes: those of all cells, which are the fit's."""
     chosen = lanes.load()[lane]
     stats = assemble.stats(chosen, spec, collected.apart(), chosen.shares_rows)
-    facts = collected.cells.filled() if chosen.shares_rows else collected.cells
+    facts = collected.cells.filled(ROWS) if chosen.shares_rows else collected.cells
     x = {p.name: filled_cells_and_genes(x[p.name], p.axes, facts.sizes) for p in spec.params}
     stats |= {"nodes": nodes} if "nodes" in stats else {}
     of_lane = jax.jit(lambda x, facts, stats: program.log_likelihood(spec, chosen, x, facts, stats))
