@@ -27,7 +27,7 @@ PAIRS = 8  # of draws, in one call
 MORE = 4  # times as many draws check the others
 STEPS = 25  # that more draws will take, at least
 # gradients of the log joint: no fewer, since Adam takes 2,000 and more; no more; and numbers that their sums may read in all
-FEWEST, MOST, READ = 3_000, 40_000, 5e8
+FEWEST, MOST, READ = 3_000, 60_000, 5e8
 FEWEST_OF_HALVES = 12_000  # which cost a fraction
 
 
@@ -170,12 +170,15 @@ def fit(problem: Problem, start: dict, seed: int, on_step: Callable = lambda **_
         if not reached.converged:
             return ended(_why(reached, elbo.gradients, allowed))
         x, shortfall = reached.x, _shortfall(elbo, reached, memory, pairs, seed)
-        if shortfall < limit and not rough:
+        few, again = shortfall >= limit, elbo.gradients + 2 * MORE * pairs * STEPS <= allowed
+        if not few and not rough:
             return ended("")
-        rough = shortfall >= limit
-        if rough and elbo.gradients + 2 * MORE * pairs * STEPS > allowed:
+        if few and again:
+            rough, pairs = True, MORE * pairs
+        elif rough:
+            rough = False  # the last nats are gained with the draws there are, and less may be lost there than was seen on the way
+        else:
             return ended(f"{2 * pairs} fixed draws are too few, {shortfall:.3g} nats are lost")
-        pairs *= MORE if rough else 1
 
 
 def _affordable(problem: Problem) -> int:
