@@ -14,6 +14,7 @@ import pytest
 from scribe_cli import load
 from scribe_cli.cli.main import main
 from scribe_cli.core.inference import arrow, ascent, deterministic, mode, standardised, svi
+from scribe_cli.core.numerics import counts
 from scribe_cli.run.fitting import findings, inference
 from scribe_cli.run.recipe import config
 from scribe_cli.run.reporting import verdict
@@ -222,6 +223,40 @@ def test_adam_is_given_what_has_been_reached(monkeypatch):
     monkeypatch.setattr(deterministic, "fit", lambda *_: dataclasses.replace(reached, why="few draws"))
     monkeypatch.setattr(svi, "_optimise", lambda problem, base, *_: given.append(base) or svi.Fitted(base, None, *np.zeros((2, 1)), True, 0, 0))
     assert svi.fit(p, start_of(p), svi.Options()).given_up == "few draws" and given == [reached.params]
+
+
+@pytest.mark.parametrize("adam_moves", [True, False])
+def test_the_better_of_both_ends_is_kept(monkeypatch, adam_moves):
+    p, _ = at_mode("nbdm-canonical")
+    good = deterministic.fit(p, start_of(p), 3)
+    spoiled = good.params | {"loc": {site: v + 0.5 for site, v in good.params["loc"].items()}}
+    ended, end_of_adam = (good.params, spoiled) if adam_moves else (spoiled, good.params)
+    monkeypatch.setattr(deterministic, "fit", lambda *_: dataclasses.replace(good, params=ended, why="few draws"))
+    monkeypatch.setattr(svi, "_optimise", lambda *_: svi.Fitted(end_of_adam, None, *np.zeros((2, 1)), True, 0, 0))
+    found = svi.fit(p, start_of(p), svi.Options())
+    assert found.params is good.params and found.given_up == "few draws" and found.optimiser == "lbfgs, then adam"
+
+
+def test_where_no_more_draws_are_to_be_had_the_last_nats_are_still_gained(monkeypatch):
+    """Only then is it told what is lost for want of draws; with an allowance that lets no more be taken."""
+    p, _ = at_mode("nbdm-canonical")
+    climb, seen = deterministic.ascent.climb, []
+    monkeypatch.setattr(deterministic.ascent, "climb", lambda *args: seen.append(args[3:5]) or climb(*args))
+    monkeypatch.setattr(deterministic, "_shortfall", lambda *_: 9.0 if len(seen) == 1 else lost)
+    monkeypatch.setattr(type(p.spec), "hierarchical", True)
+    monkeypatch.setattr(deterministic, "STEPS", 10**6)
+    for lost, why in ((0.0, ""), (8.0, "too few")):
+        seen.clear()
+        found = deterministic.fit(p, start_of(p), 3)
+        assert [rough for _, rough in seen] == [True, False] and why in found.why and bool(found.why) == bool(why)
+        assert found.shortfall == lost and seen[1][0] == deterministic.TOLERANCE
+
+
+def test_what_fills_up_is_not_read():
+    p, _ = at_mode("nbdm-canonical")
+    filled = p.stats["tails"]["factors"]["n"]
+    assert counts.filling(p.stats["tails"]) == 5 * (filled == 0).sum() > 0
+    assert counts.filling(None) == 0
 
 
 def test_gradients_are_bounded_by_what_their_sums_read():

@@ -9,8 +9,7 @@ from tests import optimisers
 pytestmark = pytest.mark.slow
 
 
-# of the others (horseshoes, components) Adam may be the one that ends the fit, and its end is not held to a nat
-@pytest.mark.parametrize("name", ["nbdm", "nbvcp", "zinb", "p of genes"])
+@pytest.mark.parametrize("name", ["nbdm", "nbvcp", "nbvcp with free r", "zinb", "nbdm+bnb", "p of genes", "mixture", "datasets"])
 def test_no_long_run_is_better_by_a_nat_in_a_thousand_parameters(name):
     """And a scale that is wrong at the start is found: both within the errors of 256 draws that all share."""
     found = optimisers.compared(optimisers.FAMILIES[name]())

@@ -12,7 +12,7 @@ import pytest
 import scipy.sparse
 
 from scribe_cli.core.inference import curvature
-from scribe_cli.core.padding import ladder
+from scribe_cli.core.padding import ROWS, ladder, octave
 from scribe_cli.data.counts import CountData
 from scribe_cli.data import labels
 from scribe_cli.run.fitting import assemble
@@ -54,7 +54,7 @@ def test_value_slope_and_curvature_are_those_without(name):
     filled, plain = (assemble.problem(of_data, spec, "auto", None, share_rows=shared) for shared in (True, False))
     plain = assemble.replace(plain, centred=filled.centred)
     assert filled.facts.sizes["gene"] == ladder(N_GENES) > N_GENES
-    assert filled.facts.sizes["cell"] == ladder(len(of_data.kinds.total)) != len(of_data.kinds.total)
+    assert filled.facts.sizes["cell"] == octave(len(of_data.kinds.total), ROWS) > len(of_data.kinds.total)
     start = assemble.start(of_data, filled)
     start = {n: v + 0.3 * jnp.sin(1.0 + jnp.arange(v.size)).reshape(v.shape) for n, v in start.items()}
     value, slope = jax.jit(jax.value_and_grad(filled.log_joint))(start, filled.facts, filled.stats)

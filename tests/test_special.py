@@ -14,7 +14,7 @@ from scipy.special import gammaln
 
 from scribe_cli.core.numerics import counts, special
 from scribe_cli.core.numerics import pairs as pairs_module
-from scribe_cli.core.padding import ladder
+from scribe_cli.core.padding import LARGE, ladder, octave
 from tests import zoo
 
 mp.mp.dps = 60
@@ -145,7 +145,7 @@ def test_factors_are_filled_up_to_a_size_that_data_share(n_filled):
     tails = counts.pack_tails(*zoo.histogram(zoo.COUNTS), *zoo.COUNTS.shape, n_filled=n_filled)
     for part in (tails["factors"], tails["large"]):
         size = len(part["row"])
-        assert size == ladder(size) and (part["row"][part["n"] == 0] == n_filled - 1).all()
+        assert size == octave(size) and (part["row"][part["n"] == 0] == n_filled - 1).all()
         assert part["members"][2][-1] == size
     log_a = jnp.linspace(-4, 3, zoo.N_GENES)
     more = jnp.append(log_a, jnp.full(n_filled - zoo.N_GENES, 0.3))
@@ -162,6 +162,12 @@ def test_sizes_are_a_quarter_of_an_octave_apart():
     assert all(n <= size < 1.25 * n + 1 for n, size in enumerate(found))
     assert found[:12] == [0, 1, 2, 3, 4, 5, 6, 7, 8, 10, 10, 12]
     assert {size / 2 ** int(np.log2(size)) for size in found[1:]} == {1.0, 1.25, 1.5, 1.75}
+
+
+def test_sizes_that_nobody_chose_are_powers_of_two_until_they_are_large():
+    assert [octave(n) for n in (0, 1, 2, 3, 4, 5, 8, 9, 1000, LARGE - 1, LARGE)] == [0, 1, 2, 4, 4, 8, 8, 16, 1024, LARGE, LARGE]
+    assert [octave(n, 64) for n in (0, 3, 64, 65)] == [0, 64, 64, 128]
+    assert octave(LARGE + 1) == ladder(LARGE + 1) == 1.25 * LARGE
 
 
 def by_dataset(dataset):

@@ -10,7 +10,7 @@ import jax
 import numpy as np
 
 from .axes import CELL, GENE, SLOT
-from .padding import filled, ladder
+from .padding import filled, ladder, octave
 
 # which axis each array that a prior may name runs along
 ARRAY_AXIS = {"log_library": CELL, "dataset_of_cell": CELL, "annotation": CELL, "log_mu_hat": GENE}
@@ -45,9 +45,12 @@ class Facts:
         arrays = {k: (v[index] if ARRAY_AXIS[k] == CELL else v) for k, v in self.arrays.items()}
         return Facts({**self.sizes, CELL: len(index)}, arrays, weight, self.present)
 
-    def filled(self) -> Facts:
-        """The same facts (of NumPy arrays) with rows and genes that count for nothing, up to sizes that data often share."""
-        n = {axis: ladder(self.sizes[axis]) for axis in (CELL, GENE)}
+    def filled(self, least: int = 0) -> Facts:
+        """The same facts (of NumPy arrays) with rows, at least so many, and genes that count for nothing, up to sizes that
+
+        data often share.
+        """
+        n = {CELL: octave(self.sizes[CELL], least), GENE: ladder(self.sizes[GENE])}
         arrays = {k: filled(v, n[ARRAY_AXIS[k]]) for k, v in self.arrays.items()}
         weight = np.broadcast_to(np.asarray(self.weight, float), (self.sizes[CELL],))
         present = np.arange(n[GENE]) < self.sizes[GENE]

@@ -107,15 +107,15 @@ class _Component:
         return _Component(self.law.genes(part), self.gate if shared else self.gate[:, part], self.weight)
 
 
-def table(kernel, points: Points, nodes: Nodes, grid: Grid) -> Table:
-    """Expected histograms."""
-    shape = (points.n_draws, points.n_genes)
+def table(kernel, points: Points, nodes: Nodes, grid: Grid, n_genes: int | None = None) -> Table:
+    """Expected histograms, of the first `n_genes`: the law of the others is evaluated for the sake of a shared shape."""
+    shape = (points.n_draws, n_genes or points.n_genes)
     out = Table(*(np.zeros((n, *shape)) for n in (len(grid.low), len(grid.low), grid.n_bins)))
     for kind in points.kinds:
         cells, mine = points.of_kind(kind), nodes.of_kind(kind)
         components = [_component(kernel, cells, k, mine) for k in range(points.n_components)]
         step = max(1, CACHED // (components[0].law.counts(grid) * shape[0]))
-        for part in (slice(a, a + step) for a in range(0, shape[1], step)):
+        for part in (slice(a, min(a + step, shape[1])) for a in range(0, shape[1], step)):
             sums = _sums([c.genes(part) for c in components], mine.weight, grid)
             for total, v in zip((out.pmf, out.log_cdf, out.bin_squares), sums, strict=True):
                 total[..., part] += v

@@ -15,13 +15,13 @@ import jax
 import numpy as np
 from scipy.special import gammaln
 
-from ..numerics.special import log_rising
 from .grid import Grid
 from .nodes import Nodes
 from .points import Points
 
 BLOCK = 128  # genes whose law is evaluated in one compiled call
-POINTS = 8  # counts of one compiled call
+NODES = 8  # of capture, likewise
+ENTRIES = 2**14  # of counts x draws x genes, likewise
 FARTHEST = 2**15  # count up to which every one is looked at on the way down
 DEEP = -600.0  # log P(0) from which ratios climb without underflow
 MARGIN = 64  # counts beyond half as many again as are asked for, at which it starts
@@ -127,7 +127,7 @@ class FallingLaw:
         return f if grid.n_single == len(grid.low) else np.add.reduceat(f, grid.low, axis=0)
 
     def _at_points(self, m: int, grid: Grid) -> np.ndarray:
-        f = _at_counts(lambda u: _log_prob(self.kernel, self._node(m), u), grid.points, self.shape)
+        f = _at_counts(functools.partial(_log_prob, self.kernel), self._node(m), grid.points, self.shape)
         return _columns(np.exp(f, out=f), grid)
 
     def _node(self, m: int) -> dict[str, np.ndarray]:
@@ -136,10 +136,14 @@ class FallingLaw:
 
 def of(kernel, points: Points, nodes: Nodes) -> RisingLaw | FallingLaw:
     """One component and one kind of cells (Points.singles) at every node, without the gate."""
-    n = points.n_genes
-    core, zero, rising = jax.tree.map(np.asarray, _law(kernel, points.genes(padded(np.arange(n))).core, nodes.x))
-    made = FallingLaw(kernel, zero, core) if rising is None else RisingLaw(zero, *rising)
-    return made.genes(slice(0, n))
+    n_nodes = nodes.x.shape[1]
+    parts = [_law(kernel, points.core, x) for x in _node_blocks(nodes.x)]
+
+    def of_nodes(*v):
+        return np.concatenate(v)[:n_nodes] if np.ndim(v[0]) and len(v[0]) > 1 else np.asarray(v[0])
+
+    core, zero, rising = jax.tree.map(of_nodes, *parts)
+    return FallingLaw(kernel, zero, core) if rising is None else RisingLaw(zero, *rising)
 
 
 @functools.partial(jax.jit, static_argnums=0)
@@ -148,10 +152,22 @@ def _law(kernel, core, x):
     return n, kernel.log_prob_zero(n), kernel.rising(n)
 
 
-def padded(genes: np.ndarray) -> np.ndarray:
-    """A block's full length, or the power of two above a short one's; the last gene is repeated."""
-    length = max(len(genes), min(BLOCK, 1 << (len(genes) - 1).bit_length()))
-    return genes[np.minimum(np.arange(length), len(genes) - 1)]
+def _node_blocks(x: np.ndarray) -> list[np.ndarray]:
+    """Nodes (draws, nodes) some at a time, as many each time; the last is repeated. One, where capture plays no part, stays one."""
+    n = x.shape[1]
+    if n == 1:
+        return [x]
+    return [x[:, np.minimum(np.arange(a, a + NODES), n - 1)] for a in range(0, n, NODES)]
+
+
+def block_of(points: Points) -> int:
+    """How many genes are looked at together: fewer where components multiply them."""
+    return max(1, BLOCK // points.n_components)
+
+
+def padded(genes: np.ndarray, block: int) -> np.ndarray:
+    """A block's full length, whatever the genes that the data put together: the last one is repeated."""
+    return genes[np.minimum(np.arange(max(len(genes), block)), len(genes) - 1)]
 
 
 def log_pmf(kernel, n: dict[str, np.ndarray], zero: np.ndarray, last: int) -> np.ndarray:
@@ -207,23 +223,39 @@ def _log_rising(terms, grid: Grid, shape) -> np.ndarray:
             out[j] += total
             total = total + sign * np.log(a + j)
         if len(u) > n:
-            out[n:] += sign * _at_counts(lambda u, log_a=log_a: _rising(log_a[None], u), u[n:], log_a.shape)
+            out[n:] += total + sign * _far_rising(a + n, u[n:, None, None] - n)
     return out
 
 
-def _at_counts(function: Callable, counts: np.ndarray, shape) -> np.ndarray:
-    """(counts, draws, genes) of a compiled function of POINTS of the counts."""
-    out = np.empty((len(counts), *shape))
-    for start in range(0, len(counts), POINTS):
-        part = counts[start : start + POINTS]
-        filled = np.concatenate([part, np.ones(POINTS - len(part))])[:, None, None]
-        out[start : start + POINTS] = np.asarray(function(filled))[: len(part)]
-    return out
+def _far_rising(x: np.ndarray, m: np.ndarray) -> np.ndarray:
+    """log (x)_m by Stirling's series, for x as far out as the columns of one count reach: its next term is 1e-16 at 64."""
+    end = x + m
+    with np.errstate(invalid="ignore"):  # where x is infinite, of wild draws: their law then stands at the last column
+        return (x - 0.5) * np.log1p(m / x) + m * (np.log(end) - 1) + _stirling_tail(end) - _stirling_tail(x)
 
 
-_rising = jax.jit(log_rising)
+def _stirling_tail(x: np.ndarray) -> np.ndarray:
+    """log Gamma(x) - (x - 1/2) log x + x - log(2 pi)/2."""
+    square = 1 / (x * x)
+    return (1 / 12 - square * (1 / 360 - square / 1260)) / x
+
+
+def _at_counts(function: Callable, values, counts: np.ndarray, shape) -> np.ndarray:
+    """(counts, draws, genes) of a compiled function(values, count) of every entry by itself.
+
+    values: a tree of arrays that spread to `shape`, (draws, genes or 1). Entries go through in a row, so that one program is
+    for any number of genes and counts.
+    """
+    flat = jax.tree.map(lambda v: np.broadcast_to(v, shape).reshape(-1), values)
+    width = int(np.prod(shape))
+    out = np.empty(len(counts) * width)
+    for start in range(0, len(out), ENTRIES):
+        at = np.minimum(np.arange(start, start + ENTRIES), len(out) - 1)
+        found = np.asarray(function(jax.tree.map(lambda v, at=at: v[at % width], flat), counts[at // width]))
+        out[start : start + ENTRIES] = found[: len(out) - start]
+    return out.reshape(len(counts), *shape)
 
 
 @functools.partial(jax.jit, static_argnums=0)
 def _log_prob(kernel, n, u):
-    return kernel.log_prob({name: v[None] for name, v in n.items()}, u)
+    return kernel.log_prob(n, u)

@@ -55,7 +55,8 @@ class _Source:
         return replace(self, points=self.points.draws(index), rules={r: v.draws(index) for r, v in self.rules.items()})
 
     def table(self, genes: np.ndarray, rule: int, columns: Grid) -> Table:
-        return expected.table(self.kernel, self.points.genes(genes), self.rules[rule], columns)
+        filled = self.points.genes(laws.padded(genes, laws.block_of(self.points)))
+        return expected.table(self.kernel, filled, self.rules[rule], columns, len(genes))
 
     def left(self, pmf: np.ndarray) -> np.ndarray:
         """About how many cells are expected above a column with this pmf, (draws, genes)."""
@@ -133,7 +134,7 @@ def _tabulated(pool: Executor, source: _Source, wanted: _Wanted, use: Callable) 
 
 def _tasks(points: Points, wanted: _Wanted) -> Iterator[tuple[np.ndarray, int, int]]:
     """(genes, rule, columns) of like genes, that fit a compiled call and the memory."""
-    block = max(1, laws.BLOCK // points.n_components)
+    block = laws.block_of(points)
     for rule in np.unique(wanted.rule):
         genes = np.flatnonzero((wanted.rule == rule) & (wanted.columns > 0))
         genes = genes[np.argsort(wanted.columns[genes], kind="stable")]
@@ -152,7 +153,8 @@ def _some(arrays: Table | Moments, index):
 
 
 def _moments(kernel, points: Points, rule: Nodes, genes: np.ndarray) -> Moments:
-    return _some(expected.moments(kernel, points.genes(laws.padded(genes)), rule), slice(0, len(genes)))
+    filled = points.genes(laws.padded(genes, laws.block_of(points)))
+    return _some(expected.moments(kernel, filled, rule), slice(0, len(genes)))
 
 
 def _rule(points: Points, r: int) -> Nodes:

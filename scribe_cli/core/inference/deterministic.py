@@ -16,6 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.flatten_util import ravel_pytree
 
+from ..numerics import counts
 from . import arrow, ascent, curvature, standardised, whitening
 from .guides import laplace, mean_field
 from .problem import Problem
@@ -26,7 +27,7 @@ PAIRS = 8  # of draws, in one call
 MORE = 4  # times as many draws check the others
 STEPS = 25  # that more draws will take, at least
 # gradients of the log joint: no fewer, since Adam takes 2,000 and more; no more; and numbers that their sums may read in all
-FEWEST, MOST, READ = 3_000, 40_000, 5e8
+FEWEST, MOST, READ = 3_000, 60_000, 5e8
 FEWEST_OF_HALVES = 12_000  # which cost a fraction
 
 
@@ -168,29 +169,33 @@ def fit(problem: Problem, start: dict, seed: int, on_step: Callable = lambda **_
         told(reached.value, reached.decrement)
         if not reached.converged:
             return ended(_why(reached, elbo.gradients, allowed))
-        x, shortfall = reached.x, _shortfall(elbo, reached.x, memory, pairs, seed)
-        if shortfall < limit and not rough:
+        x, shortfall = reached.x, _shortfall(elbo, reached, memory, pairs, seed)
+        few, again = shortfall >= limit, elbo.gradients + 2 * MORE * pairs * STEPS <= allowed
+        if not few and not rough:
             return ended("")
-        rough = shortfall >= limit
-        if rough and elbo.gradients + 2 * MORE * pairs * STEPS > allowed:
+        if few and again:
+            rough, pairs = True, MORE * pairs
+        elif rough:
+            rough = False  # the last nats are gained with the draws there are, and less may be lost there than was seen on the way
+        else:
             return ended(f"{2 * pairs} fixed draws are too few, {shortfall:.3g} nats are lost")
-        pairs *= MORE if rough else 1
 
 
 def _affordable(problem: Problem) -> int:
     """Of two halves, what a gradient reads is read once for all draws."""
-    read = sum(np.size(v) for v in jax.tree.leaves(problem.stats))
+    read = sum(np.size(v) for v in jax.tree.leaves(problem.stats)) - counts.filling(problem.stats.get("tails"))
     fewest, each = (FEWEST_OF_HALVES, 2 * PAIRS) if problem.halves else (FEWEST, 1)
     return int(min(max(fewest, READ * each / read), MOST))
 
 
-def _shortfall(elbo: Elbo, x: np.ndarray, memory: ascent.Memory, pairs: int, seed: int) -> float:
-    """Nats by which the ELBO at x is below its maximum, since its draws are finitely many.
+def _shortfall(elbo: Elbo, reached: ascent.Ascent, memory: ascent.Memory, pairs: int, seed: int) -> float:
+    """Nats by which the ELBO there is below its maximum, since its draws are finitely many.
 
-    The slope of fresh draws has the errors of both: E[g' H^-1 g] = (1 + 1/MORE) of what those at x alone would give.
+    The slope of fresh draws has the errors of both: E[g' H^-1 g] = (1 + 1/MORE) of what those at x alone would give. What the
+    fixed draws themselves have left there is not for want of draws: of a rough ascent it is as much as may be lost.
     """
-    _, slope = elbo(elbo.draws(MORE * pairs, seed + 1), x)
-    return float(slope @ memory(slope)) / 2 / (1 + 1 / MORE)
+    _, slope = elbo(elbo.draws(MORE * pairs, seed + 1), reached.x)
+    return max(float(slope @ memory(slope)) / 2 - reached.decrement, 0.0) / (1 + 1 / MORE)
 
 
 def _why(reached: ascent.Ascent, gradients: int, allowed: int) -> str:

@@ -17,6 +17,7 @@ from ..model.priors import library_size
 from ..model.program import Context
 from ..model.spec import ModelSpec, Prior
 from ..model.supports import SUPPORTS
+from ..padding import ROWS, each
 from . import mode
 from .problem import Problem
 
@@ -65,7 +66,7 @@ def moments(spec: ModelSpec, facts: Facts, totals: Totals, centred: bool = False
     x = {name: formula(core) for name, (_, formula) in derive.REPORTED[spec.family].items()}
     x |= {"bnb_concentration": log_omega} | _beside_core(spec, totals, len(mu))
     if spec.capture:
-        x[spec.capture] = COORDINATES[spec.capture].from_log_nu(np.log(nu).reshape(1, -1, 1))
+        x[spec.capture] = each(COORDINATES[spec.capture].from_log_nu, np.log(nu)).reshape(1, -1, 1)
     return _sites(spec, facts, centred, _apart(spec, totals, {name: np.asarray(v, float) for name, v in x.items()}))
 
 
@@ -212,7 +213,7 @@ def _capture(spec: ModelSpec, facts: Facts, row_total) -> np.ndarray:
         return np.ones(facts.sizes[CELL])
     prior = spec[spec.capture].prior
     if prior.family == "library_size":
-        mean_eta = jax.jit(lambda facts: _mean_eta(spec, prior, facts))(facts.filled())
+        mean_eta = jax.jit(lambda facts: _mean_eta(spec, prior, facts))(facts.filled(ROWS))
         return np.exp(-np.asarray(mean_eta).ravel()[: facts.sizes[CELL]])
     weight = np.broadcast_to(np.asarray(facts.weight, float), row_total.shape)
     depth = np.maximum(row_total, 0.5) / max((weight * row_total).sum() / weight.sum(), 0.5)

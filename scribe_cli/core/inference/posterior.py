@@ -10,12 +10,13 @@ from typing import Any
 import jax
 import numpy as np
 
-from ..axes import SLOT, Axes, shape3
+from ..axes import CELL, GENE, SLOT, Axes, shape3
 from ..facts import Facts
 from ..model import derive, program
 from ..model.spec import ModelSpec
 from ..model.supports import SUPPORTS
-from ..padding import cut, filled_cells_and_genes
+from ..numerics.natural import Natural
+from ..padding import cut, filled_cells_and_genes, ladder
 
 ENTRIES = 2**22  # values of sites that are lifted at a time: larger arrays would be new memory each time, which is slow to get
 
@@ -136,6 +137,13 @@ def by_blocks(function: Callable, spec: ModelSpec, facts: Facts, thetas: Mapping
     return out
 
 
+def natural(spec: ModelSpec, facts: Facts, thetas: Mapping[str, np.ndarray]) -> Natural:
+    """Natural coordinates (NumPy) at one point, {parameter: rank-3 theta}; genes and cells are filled up meanwhile."""
+    filled = {p.name: filled_cells_and_genes(thetas[p.name], p.axes, facts.filled().sizes) for p in spec.params}
+    found = program.natural(spec, program.from_thetas(spec, filled))
+    return jax.tree.map(lambda v: cut(v, (facts.sizes[CELL], facts.sizes[GENE])), found)
+
+
 def lifted(spec: ModelSpec, facts: Facts, sites: Mapping, lead: int, centred: bool) -> tuple[dict, dict]:
     """(thetas, pieces) of a Posterior from draws of its sites, {site: `lead` sample dims + the site's shape}.
 
@@ -175,7 +183,7 @@ def _made(params: Sequence, spec: ModelSpec, facts: Facts, sites: Mapping, lead:
 
 def blocks(flat: Mapping[str, np.ndarray]) -> Iterator[slice]:
     """Of the draws (draws, ...), as many as are worked on at a time: as many each time if that goes, which is one program."""
-    n, most = len(next(iter(flat.values()))), max(1, ENTRIES // sum(v[0].size for v in flat.values()))
+    n, most = len(next(iter(flat.values()))), max(1, ENTRIES // ladder(sum(v[0].size for v in flat.values())))
     size = next((k for k in range(min(n, most), most // 2, -1) if n % k == 0), most)
     return (slice(a, min(a + size, n)) for a in range(0, n, size))
 

@@ -107,7 +107,9 @@ def fit(problem: Problem, start: dict, options: Options, on_step: Callable = lam
     if not ended.why:
         return Fitted(ended.params, found, ended.losses, np.zeros(len(ended.losses)), True, ended.decrement, 0.0, "lbfgs", _figures(ended))
     fitted = _optimise(problem, ended.params, found, options, on_step)
-    return replace(fitted, optimiser="lbfgs, then adam", figures=_figures(ended), given_up=ended.why)
+    fitted = replace(fitted, optimiser="lbfgs, then adam", figures=_figures(ended), given_up=ended.why)
+    before = replace(fitted, params=ended.params)  # where few draws were too few Adam's steps may lose more than they gain
+    return before if _elbo(problem, before, options)[0] > _elbo(problem, fitted, options)[0] else fitted
 
 
 def _figures(ended: deterministic.Ended) -> dict[str, float]:

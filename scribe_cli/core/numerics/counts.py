@@ -15,11 +15,12 @@ from jax.experimental.sparse import BCSR
 from scipy.sparse import csr_array
 from scipy.special import gammaln
 
-from ..padding import filled, ladder
+from ..padding import filled, octave
 from .special import log_rising
 
 LARGEST = 4096  # count of a row up to which its factors are taken one by one
 STEPS = 16  # counts up to which log (a)_u is summed factor by factor, from that of the count before
+FEWEST = 2**13  # factors, if there are any: sums of the genes' maxima differ most between small data, where more cost nothing
 GROUP = 4  # counts of one row that are looked at together
 
 
@@ -178,11 +179,17 @@ def _by_rows(row, value, n, n_rows: int) -> dict:
 
     entries are of each row, (data, indices, pointers) of compressed rows.
     """
-    size = ladder(len(row))
+    size = octave(len(row), FEWEST)
     row, value, n = (filled(v, size, value=fill) for v, fill in ((row, n_rows - 1), (value, 1.0), (n, 0.0)))
     first = np.searchsorted(row, np.arange(n_rows + 1))
     members = (np.ones(size), np.arange(size, dtype=np.int32), first.astype(np.int32))
     return {"row": row.astype(np.int32), "value": value, "n": n, "members": members}
+
+
+def filling(tails: dict | None) -> int:
+    """How many of the numbers of `pack_tails` only fill up: no cells are behind them, and they cost little."""
+    parts = (tails["factors"], tails["large"]) if tails else ()
+    return sum(int((np.asarray(part["n"]) == 0).sum()) * 5 for part in parts)  # row, value, n, and two of members
 
 
 def product(rows, matrix):

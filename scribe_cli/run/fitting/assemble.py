@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from ...core.axes import COMPONENT, DATASET
@@ -19,7 +18,7 @@ from ...core.model.spec import ModelSpec
 from ...core.numerics import choose, lanes
 from ...core.numerics.counts import pack_cell_pairs, pack_pairs, pack_tails
 from ...core.numerics.lanes import Lane
-from ...core.padding import filled, ladder
+from ...core.padding import ROWS, filled, ladder, octave
 from ...data import statistics
 from ...data.counts import CountData
 from ...data.facts import facts_of
@@ -81,11 +80,11 @@ def problem(collected: Collected, spec: ModelSpec, engine: str, batch_size: int 
         size = _affordable(lane, counts, collected.cells.sizes.get(COMPONENT, 1)) if share_rows else None
     if size is not None:
         return Problem(spec, lane, collected.cells, {}, collected.cells, None, _minibatch(counts, size), centred)
-    rows, row_of_cell = _device(collected.cells), None
-    if share_rows and lane.shares_rows:
-        rows, row_of_cell = _device(_shared_rows(collected).filled()), collected.kinds.row_of_cell
+    shared = share_rows and lane.shares_rows
+    rows = _device(_shared_rows(collected).filled(ROWS) if shared else collected.cells)
+    row_of_cell = collected.kinds.row_of_cell if shared else None
     bare = Problem(spec, lane, rows, {}, collected.cells, row_of_cell, centred=centred)
-    of_rows = stats(lane, spec, collected, row_of_cell is not None, () if lane.exact else parts(collected, bare))
+    of_rows = stats(lane, spec, collected, shared, () if lane.exact else parts(collected, bare))
     return replace(bare, stats=of_rows)
 
 
@@ -218,7 +217,7 @@ def _packed(collected: Collected, shared: bool) -> tuple:
 
 def _row_total(collected: Collected, shared: bool, parts: Sequence[Part]) -> np.ndarray:
     total = (collected.kinds.total if shared else collected.counts.total).astype(float)
-    return filled(total, ladder(len(total)), value=0.0) if shared else total
+    return filled(total, octave(len(total), ROWS), value=0.0) if shared else total
 
 
 def _counts(collected: Collected, shared: bool, parts: Sequence[Part]) -> np.ndarray:
@@ -236,4 +235,5 @@ STATISTICS = {
 
 
 def _device(tree):
-    return jax.tree.map(jnp.asarray, tree)
+    """Arrays on the device. By way of NumPy: jax compiles a program for every shape that it makes an array of itself."""
+    return jax.tree.map(lambda v: jax.device_put(np.asarray(v)), tree)

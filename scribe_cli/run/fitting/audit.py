@@ -17,7 +17,7 @@ from ...core.model.capture import COORDINATES
 from ...core.model.spec import ModelSpec
 from ...core.model.supports import SUPPORTS
 from ...core.numerics import lanes
-from ...core.padding import filled_cells_and_genes
+from ...core.padding import ROWS, filled_cells_and_genes
 from ...data.compact import Compact
 from ...data.counts import CountData
 from . import assemble
@@ -70,7 +70,7 @@ def _of_cells(counts: CountData, cells: np.ndarray) -> CountData:
 def _by_lane(spec: ModelSpec, lane: str, x: dict, collected: assemble.Collected, parts: Sequence[Part]) -> float:
     chosen = lanes.load()[lane]
     stats = assemble.stats(chosen, spec, collected.apart(), chosen.shares_rows, parts)
-    facts = collected.cells.filled() if chosen.shares_rows else collected.cells
+    facts = collected.cells.filled(ROWS) if chosen.shares_rows else collected.cells
     x = {p.name: filled_cells_and_genes(x[p.name], p.axes, facts.sizes) for p in spec.params}
     of_lane = jax.jit(lambda x, facts, stats: program.log_likelihood(spec, chosen, x, facts, stats))
     return float(of_lane(x, facts, stats))

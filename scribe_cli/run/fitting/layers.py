@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import jax
 import numpy as np
 
 from ...core.analysis import sampling
 from ...core.analysis.layers import expected_chunks
 from ...core.analysis.points import points_of
 from ...core.axes import CELL
-from ...core.inference.posterior import Posterior
-from ...core.model import program
+from ...core.inference.posterior import Posterior, natural
 from ...io.outputs import Layer
 from ..recipe.config import Config
 
@@ -30,10 +28,10 @@ def layers(posterior: Posterior, config: Config, nnz: int) -> tuple[dict[str, La
 def _ppc(posterior: Posterior, config: Config) -> Layer:
     """Counts at the first of the posterior's draws, as the store holds it, so that they can be drawn again from there."""
     first = {name: v[0].astype(np.float32).astype(float) for name, v in posterior.some(1).items()}
-    natural = jax.tree.map(np.asarray, program.natural(posterior.spec, program.from_thetas(posterior.spec, first)))
+    at = natural(posterior.spec, posterior.facts, first)
     # of its own: with the seed of `scribe simulate` it would repeat the random numbers that simulated data were made of
     seed = int(np.random.default_rng([config.seed, 1]).integers(2**32))
-    drawn = lambda: sampling.chunks(posterior.spec, natural, posterior.facts, seed)  # noqa: E731
+    drawn = lambda: sampling.chunks(posterior.spec, at, posterior.facts, seed)  # noqa: E731
     return Layer(lambda: (block for _, block in drawn()), sparse=True, dtype=np.int32)
 
 
