@@ -123,7 +123,7 @@ def stats(u=COUNTS) -> dict:
         "row_total": u.sum(1).astype(float),
         "pairs": pairs,
         "cell_pairs": held,
-        "parts": (part(u, np.arange(N_GENES) % 2 == 0, 64), part(u, np.arange(N_GENES) % 2 == 1, 80)),
+        "parts": tuple(part(u, np.arange(u.shape[1]) % 2 == i, k) for i, k in enumerate((64, 80)[: u.shape[1]])),
     }
 
 

@@ -11,6 +11,7 @@ from ...core.inference.diagnostics import ESS, RHAT
 from ...core.model import parameterizations
 from ...core.model.spec import ModelSpec
 from ...errors import listed
+from . import interpolation
 from .misfit import FAILS, SEEN, Misfit, in_words
 
 MISFIT_SHARE = 0.1  # of the genes seen often enough, or of the cells
@@ -109,7 +110,7 @@ def engine(errors: Mapping[str, float], beyond: float) -> dict[str, str]:
     total, said = errors["engine_total_error"], []
     if not total <= ENGINE_ERROR:
         said.append(f"the log-likelihood that was fitted is {total:.3g} nats from the sum over all entries")
-    if not errors["engine_interpolation_error"] <= ENGINE_ERROR:
+    if not errors["engine_interpolation_error"] <= interpolation.ENOUGH:
         said.append(f"up to {errors['engine_interpolation_error']:.3g} nats may be lost between its nodes of log capture")
     if beyond > BEYOND:
         said.append(f"{beyond:.2%} of the draws of capture are farther from its prior than the engine interpolates")

@@ -58,7 +58,7 @@ def _svi(collected: Collected, spec: ModelSpec, config: Config, console: Console
         fitted = svi.fit(problem, start, options, _progress(console))
         problem, fitted, lost = _between_enough_nodes(collected, problem, fitted, options, console)
     if fitted.given_up:
-        console.notice(f"the deterministic optimiser has given up ({fitted.given_up}): the guide is the stochastic one's (Adam)")
+        console.notice(f"the deterministic optimiser has given up ({fitted.given_up}): Adam has gone on from there, and the better guide is kept")
     with console.phase("draws"):
         posterior = svi.posterior(problem, fitted, options)
     found = posterior.diagnostics

@@ -17,7 +17,7 @@ from ...core.numerics import chebyshev, kernels
 from ...core.numerics.lanes import smooth
 
 
-ENOUGH = 0.05  # nats that may be lost between nodes, of all cells
+ENOUGH = 0.5  # nats that may be lost between nodes, of all cells; by bounds, of which little comes true
 NARROWER = 0.9, 0.6  # half widths of the strip, for more nodes where that was not so
 
 
