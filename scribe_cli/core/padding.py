@@ -10,7 +10,7 @@ import numpy as np
 from .axes import CELL, GENE, SLOT, Axes
 
 STEPS = 4  # sizes between two powers of two
-LARGE = 2**16
+LARGE = 2**15
 ROWS = 2**10  # at least so many where cells share a row: small data differ most in how many do, and fewer rows save no time
 
 
