@@ -2,7 +2,8 @@
 
 Dense means: jax.value_and_grad of the textbook log pmf with jax's gammaln, float32, all entries in jitted blocks of
 256 cells, the minimum of 3 warm calls. The two-state pmf, of the same number of nodes for each entry, takes too long and too
-much memory for that: there it is one block of 16 cells, times the number of blocks.
+much memory for that: there it is one block of 16 cells, times the number of blocks. It is timed in a process of its own, which keeps
+memory as any process does; and for comparison in this one, where `scribe` has it kept between calls (run/device.py).
 
 Held: where a likelihood has two halves, value and gradient of that of genes with what cells give held, as for each draw of an
 ELBO.
@@ -10,6 +11,8 @@ ELBO.
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -80,15 +83,25 @@ CASES = {
 
 def compare(data: Path, names: list[str] | None = None) -> None:
     device.start(Machine())
-    print("one value and gradient, ms    lane           time     dense    ratio     held    ratio")
+    print("one value and gradient, ms    lane           time     dense    ratio     held    ratio   dense, memory kept")
     for name in names or CASES:
-        lane, seconds, held, dense = timed(data, CASES[name])
-        of_held = f"{held * 1e3:9.2f}{dense / held:9.0f}" if held else ""
-        print(f"  {name:<28}{lane:<12}{seconds * 1e3:8.2f}{dense * 1e3:10.0f}{dense / seconds:9.0f}{of_held}", flush=True)
+        alone = subprocess.run([sys.executable, "-m", __name__, data, name], stdout=subprocess.PIPE, text=True, check=True)
+        lane, seconds, held, kept = timed(data, CASES[name])
+        dense = float(alone.stdout)
+        of_held = f"{held * 1e3:9.2f}{dense / held:9.0f}" if held else " " * 18
+        print(f"  {name:<28}{lane:<12}{seconds * 1e3:8.2f}{dense * 1e3:10.0f}{dense / seconds:9.0f}{of_held}{kept * 1e3:10.0f}", flush=True)
+
+
+def dense_alone(data: str, name: str) -> None:
+    """Print the seconds of the dense sum."""
+    device.KEPT_MEMORY.clear()
+    device.start(Machine())
+    settings = config.load(CASES[name].recipe)
+    print(dense(reading.read([Path(data)], settings, False, Console(quiet=True)).csr, CASES[name]))
 
 
 def timed(data: Path, case: Case) -> tuple[str, float, float | None, float]:
-    """(lane, its seconds, those with capture held, those of the dense sum)."""
+    """(lane, its seconds, those with capture held, those of the dense sum in this process)."""
     settings = config.load(case.recipe)
     counts = reading.read([data], settings, False, Console(quiet=True))
     collected = assemble.collect(counts, settings.resolve())
@@ -156,3 +169,7 @@ def _log_likelihood(case: Case, point, u):
         closed, opened = jax.nn.log_sigmoid(point["logit_gate"]), jax.nn.log_sigmoid(-point["logit_gate"])
         log_pmf = jnp.where(u == 0, jnp.logaddexp(closed, opened + log_pmf), opened + log_pmf)
     return logsumexp(log_pmf.sum(2), axis=0).sum()
+
+
+if __name__ == "__main__":
+    dense_alone(*sys.argv[1:])

@@ -336,5 +336,6 @@ def _elbo(problem: Problem, ended: Fitted, options: Options) -> tuple[float, flo
 
     pairs = ELBO_PAIRS if problem.lane.exact else FEW_PAIRS
     keys = jax.random.split(purpose_key(options.seed, "elbo"), pairs)
-    value = jax.jit(lambda p, f, s: jax.lax.map(lambda k: one(p, k, f, s), keys))(ended.params, problem.facts, problem.stats)
+    of_keys = jax.jit(lambda keys, p, f, s: jax.lax.map(lambda k: one(p, k, f, s), keys))  # keys of another seed, no other program
+    value = of_keys(keys, ended.params, problem.facts, problem.stats)
     return -float(value.mean()), float(value.std() / math.sqrt(pairs))

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from scipy.optimize import brentq
@@ -63,10 +64,38 @@ def weights(s, nodes: dict):
     Outside the interval the polynomial goes on as a straight line. So does, towards small capture, the log probability of a
     cell, whose slope in log capture nears its total count. Whoever fits says how often that was (run/fitting/audit.py).
     """
+    return of_rows(rows(s, nodes), nodes)
+
+
+def of_rows(rows, nodes: dict):
+    """`weights` of `rows`, linear in them."""
+    return rows.T @ jnp.concatenate([nodes["transform"], nodes["slopes"]])
+
+
+def rows(s, nodes: dict):
+    """(k + 2, points): the polynomials at s (points,), and how far s is below the interval (no more than 0) and above."""
     x = (s - nodes["centre"]) / nodes["half"]
     below, above = jnp.minimum(x + 1.0, 0.0) * nodes["half"], jnp.maximum(x - 1.0, 0.0) * nodes["half"]
     z = jnp.sin(nodes["bend"] * jnp.clip(x, -1.0, 1.0)) / jnp.sin(nodes["bend"])
-    polynomials = [jnp.ones_like(z), z]
-    while len(polynomials) < nodes["s"].shape[0]:
-        polynomials.append(2.0 * z * polynomials[-1] - polynomials[-2])
-    return jnp.stack(polynomials, 1) @ nodes["transform"] + jnp.stack([below, above], 1) @ nodes["slopes"]
+    return jnp.concatenate([_polynomials(z, nodes["s"].shape[0]), jnp.stack([below, above])])
+
+
+def _two_by_two(z, k: int):
+    """T_0 to T_k-1 at z, (k, points): one from the two before it. A compiled stack of them would take each anew from the first."""
+    _, found = jax.lax.scan(lambda two, _: ((two[1], 2.0 * z * two[1] - two[0]), two[0]), (jnp.ones_like(z), z), None, length=k)
+    return found
+
+
+def _in_a_stack(z, k: int):
+    """The same. A sum of them, which their slope is, compiles to Clenshaw's."""
+    found = [jnp.ones_like(z), z]
+    while len(found) < k:
+        found.append(2.0 * z * found[-1] - found[-2])
+    return jnp.stack(found)
+
+
+_polynomials = jax.custom_vjp(_two_by_two, nondiff_argnums=(1,))
+_polynomials.defvjp(
+    lambda z, k: (_two_by_two(z, k), z),
+    lambda k, z, slope: jax.vjp(lambda z: _in_a_stack(z, k), z)[1](slope),
+)

@@ -34,10 +34,10 @@ def terms(kernel, natural, facts, stats, mix=mixture.marginal):
 
 
 def apart(kernel, natural, facts, stats):
-    """(tables of genes at the nodes, what each node counts for to each cell (1, cells, K)), both of each part."""
+    """(tables of genes at the nodes, the polynomials of each cell (K + 2, cells)), both of each part."""
     log_nu = natural.log_nu.reshape(-1)
     genes = tuple(of_genes(kernel, natural, part["pairs"], part["nodes"]["s"]) for part in stats["parts"])
-    return genes, tuple(chebyshev.weights(log_nu, part["nodes"])[None] for part in stats["parts"])
+    return genes, tuple(chebyshev.rows(log_nu, part["nodes"]) for part in stats["parts"])
 
 
 def joined(genes, cells, facts, stats):
@@ -54,7 +54,7 @@ def _of_part(genes, cells, part, facts):
     components, _, k = of_counts.shape
     of_cells = sums(held["cells"], held["pairs"], of_counts.transpose(1, 0, 2).reshape(-1, components * k))
     of_cells = of_cells.reshape(-1, components, k).transpose(1, 0, 2)
-    return ((of_cells + facts.to_cells(of_zeros(genes))) * cells).sum(2, keepdims=True)
+    return ((of_cells + facts.to_cells(of_zeros(genes))) * chebyshev.of_rows(cells, part["nodes"])[None]).sum(2, keepdims=True)
 
 
 def doubtful(spec) -> bool:
