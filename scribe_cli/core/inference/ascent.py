@@ -27,12 +27,15 @@ class Memory:
     """The inverse of the negative Hessian, as far as the steps have told it.
 
     inverse(evaluate, x, slope) -> f, f(d) being about that inverse at x times d, and positive: what it is before any step; or
-    None where it cannot be told, and what it was stays.
+    None where it cannot be told, and what it was stays. look: steps after which it is looked at first.
     """
 
-    def __init__(self, inverse: Callable = lambda *_: lambda d: d):
+    def __init__(self, inverse: Callable = lambda *_: lambda d: d, look: int = FIRST):
         self._known: list[tuple[np.ndarray, np.ndarray, float]] = []
-        self._inverse, self._first = inverse, lambda d: d
+        self._inverse, self._first, self._look = inverse, lambda d: d, look
+
+    def due(self, steps: int) -> bool:
+        return steps >= self._look and (steps - self._look) % EVERY == 0
 
     def look(self, evaluate: Callable, x: np.ndarray, slope: np.ndarray) -> None:
         self._first = self._inverse(evaluate, x, slope) or self._first
@@ -65,24 +68,16 @@ class Ascent:
 
 
 def climb(
-    evaluate: Callable,
-    x: np.ndarray,
-    memory: Memory,
-    tolerance: float,
-    rough: bool,
-    on_step: Callable,
-    affordable: Callable,
-    look: int = FIRST,
+    evaluate: Callable, x: np.ndarray, memory: Memory, tolerance: float, rough: bool, on_step: Callable, affordable: Callable
 ) -> Ascent:
     """evaluate(x) -> (value, slope); rough: L-BFGS is believed, of a place that is only on the way.
 
-    on_step(value, decrement) is called before each step; no more of them once not affordable(); look: steps after which the
-    curvature is looked at first.
+    on_step(value, decrement) is called before each step; no more of them once not affordable().
     """
     value, slope = evaluate(x)
     decrement, steps = np.inf, 0
     while np.isfinite(value) and affordable():
-        if steps >= look and (steps - look) % EVERY == 0:
+        if memory.due(steps):
             memory.look(evaluate, x, slope)
         direction = memory(slope)
         decrement = slope @ direction / 2

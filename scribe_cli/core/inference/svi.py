@@ -28,6 +28,7 @@ from .posterior import Posterior, blocks, lifted
 from .problem import Problem, normals, purpose_key
 
 STILL_TO_GAIN = 1.0  # nats, by moving a Laplace guide on, of one that is where it should be
+NOT_NORMAL = "not_normal_"  # before a parameter, in metrics.json
 FAR = 1.0  # misfit of an element of a Laplace guide: its slope is wrong by as much as it is large
 SCALE_UNIT = 0.1  # of the log of a hierarchy's scale, at least
 CHUNK = 50  # steps between two looks at the host
@@ -126,14 +127,14 @@ def _laplace(problem: Problem, found: mode.Mode, losses: list[float], seed: int,
     if problem.minibatch is not None or problem.row_of_cell is not None:
         raise ValueError("a Laplace guide needs every cell in a row of its own, all of them at once (DESIGN.md 1.3)")
     params, gain, misfit = whitening.centred(problem, whitening.around(problem, found.thetas, seed), seed, on_step)
-    converged, figures = found.converged and gain < STILL_TO_GAIN, {"not_normal": _not_normal(problem, misfit)}
-    return Fitted(params, found, np.array(losses), np.zeros(len(losses)), converged, gain, 0.0, "newton", figures)
+    converged = found.converged and gain < STILL_TO_GAIN
+    return Fitted(params, found, np.array(losses), np.zeros(len(losses)), converged, gain, 0.0, "newton", _not_normal(problem, misfit))
 
 
 def _not_normal(problem: Problem, misfit: Mapping) -> dict[str, int]:
-    """{parameter: of how many genes the posterior is far from the guide}, the most first."""
+    """{not_normal_<parameter>: of how many genes the posterior is far from the guide}, the most first; those of none are left out."""
     of_genes = {site: int((np.asarray(v) > FAR).sum()) for site, v in misfit.items() if GENE in problem.sites[site].axes}
-    found = {site.removesuffix("_unconstrained"): n for site, n in of_genes.items() if n}
+    found = {f"{NOT_NORMAL}{site.removesuffix('_unconstrained')}": n for site, n in of_genes.items() if n}
     return dict(sorted(found.items(), key=lambda item: -item[1]))
 
 

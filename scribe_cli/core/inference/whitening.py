@@ -90,8 +90,8 @@ def centred(problem: Problem, params: dict, seed: int = 0, on_step: Callable = l
             _, slope = _finite(*evaluate(origin))
             x = elementwise.climb(evaluate, origin, slope, at, lambda gain: told(elbo.value, gain))
             params = elbo.moved(params, laplace.within, x)
-    evaluate, memory = elbo.along(params, _shared), ascent.Memory(elbo.inverse)
-    reached = ascent.climb(evaluate, origin, memory, MIDDLE, False, told, lambda: elbo.calls < CALLS, look)
+    evaluate, memory = elbo.along(params, _shared), ascent.Memory(elbo.inverse, look)
+    reached = ascent.climb(evaluate, origin, memory, MIDDLE, False, told, lambda: elbo.calls < CALLS)
     params = elbo.moved(params, _shared, reached.x)
     if reached.converged:
         return params, reached.decrement, elbo.misfit

@@ -8,6 +8,7 @@ import numpy as np
 
 from ...core.axes import DATASET, GENE
 from ...core.inference.diagnostics import ESS, RHAT
+from ...core.inference.svi import NOT_NORMAL
 from ...core.model import parameterizations
 from ...core.model.spec import ModelSpec
 from ...errors import listed
@@ -56,7 +57,8 @@ FREE_CAPTURE = (
 
 
 def of_svi(diagnostics: Mapping, n_genes: int) -> dict[str, str]:
-    return _not_converged(diagnostics) | _not_normal(diagnostics.get("not_normal", {}), n_genes)
+    genes = {name.removeprefix(NOT_NORMAL): n for name, n in diagnostics.items() if name.startswith(NOT_NORMAL)}
+    return _not_converged(diagnostics) | _not_normal(genes, n_genes)
 
 
 def _not_normal(genes: Mapping[str, int], n_genes: int) -> dict[str, str]:
