@@ -47,7 +47,7 @@ class Device:
 
 
 def start(machine: Machine) -> Device:
-    """Set threads, caches, precision and platform, and start jax.
+    """Set threads, caches, kept memory, precision and platform, and start jax.
 
     Call it before anything imports jax: threads and the cache of matplotlib are read at import. Errors: 69
     where the device asked for is not there, 2 for an environment variable that cannot be read.

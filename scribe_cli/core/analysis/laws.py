@@ -15,6 +15,7 @@ import jax
 import numpy as np
 from scipy.special import gammaln
 
+from ..numerics.special import stirling_series
 from .grid import Grid
 from .nodes import Nodes
 from .points import Points
@@ -228,16 +229,10 @@ def _log_rising(terms, grid: Grid, shape) -> np.ndarray:
 
 
 def _far_rising(x: np.ndarray, m: np.ndarray) -> np.ndarray:
-    """log (x)_m by Stirling's series, for x as far out as the columns of one count reach: its next term is 1e-16 at 64."""
+    """log (x)_m by Stirling's series: x is as far out as the columns of one count reach."""
     end = x + m
     with np.errstate(invalid="ignore"):  # where x is infinite, of wild draws: their law then stands at the last column
-        return (x - 0.5) * np.log1p(m / x) + m * (np.log(end) - 1) + _stirling_tail(end) - _stirling_tail(x)
-
-
-def _stirling_tail(x: np.ndarray) -> np.ndarray:
-    """log Gamma(x) - (x - 1/2) log x + x - log(2 pi)/2."""
-    square = 1 / (x * x)
-    return (1 / 12 - square * (1 / 360 - square / 1260)) / x
+        return (x - 0.5) * np.log1p(m / x) + m * (np.log(end) - 1) + stirling_series(end) - stirling_series(x)
 
 
 def _at_counts(function: Callable, values, counts: np.ndarray, shape) -> np.ndarray:

@@ -57,16 +57,21 @@ def _series(x, coefficients):
     """sum_k coefficients[k] / x^(2k + 1)."""
     inverse = 1.0 / x
     y = inverse * inverse
-    tail = jnp.zeros_like(x)
-    for coefficient in reversed(coefficients):
+    tail = coefficients[-1]
+    for coefficient in reversed(coefficients[:-1]):
         tail = tail * y + coefficient
     return tail * inverse
+
+
+def stirling_series(x):
+    """`stirling_tail` without a slope of its own, which NumPy arrays can have as well."""
+    return _series(x, _STIRLING)
 
 
 @jax.custom_jvp
 def stirling_tail(x):
     """lgamma(x) - [(x - 1/2) log x - x + log(2 pi)/2] for x >= 8, to 1e-15."""
-    return _series(x, _STIRLING)
+    return stirling_series(x)
 
 
 # the derivative of 1/x^(2k+1) is -(2k+1)/x^(2k+2): written out, it costs a tenth of going back through the recurrence

@@ -17,7 +17,7 @@ from ...core.model import program
 from ...core.model.spec import ModelSpec
 from ...core.numerics import choose, lanes
 from ...core.numerics.counts import pack_cell_pairs, pack_pairs, pack_tails
-from ...core.numerics.lanes import Lane
+from ...core.numerics.lanes import Lane, smooth
 from ...core.padding import ROWS, filled, ladder, octave
 from ...data import statistics
 from ...data.counts import CountData
@@ -89,8 +89,8 @@ def problem(collected: Collected, spec: ModelSpec, engine: str, batch_size: int 
 
 
 def parts(collected: Collected, problem: Problem) -> tuple[Part, ...]:
-    """Of a problem of the smooth lane: nodes of gated genes are counted for where they start."""
-    x = point(problem, moments(collected, problem)) if problem.spec.gated and not problem.spec.mixed else None
+    """Of a problem of the smooth lane: genes are told apart by where they start."""
+    x = point(problem, moments(collected, problem)) if smooth.told_apart(problem.spec) else None
     return interpolation.parts(problem.spec, problem.facts, collected.counts.total, x)
 
 
@@ -102,8 +102,7 @@ def point(problem: Problem, sites: dict) -> dict:
 
 def with_more_nodes(collected: Collected, problem: Problem, x: dict, strip: float) -> Problem:
     """The same problem with nodes for a strip of this half width, where genes are at x."""
-    told_apart = x if problem.spec.gated and not problem.spec.mixed else None
-    found = interpolation.parts(problem.spec, problem.facts, collected.counts.total, told_apart, strip)
+    found = interpolation.parts(problem.spec, problem.facts, collected.counts.total, x, strip)
     return replace(problem, stats=stats(problem.lane, problem.spec, collected, problem.row_of_cell is not None, found))
 
 

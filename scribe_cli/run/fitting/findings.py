@@ -66,7 +66,8 @@ def _not_normal(genes: Mapping[str, int], n_genes: int) -> dict[str, str]:
     if max(genes.values(), default=0) <= MISFIT_SHARE * n_genes:
         return {}
     named = " and ".join(f"{name} of {n:,} genes" for name, n in genes.items())
-    return {"guide_not_normal": f"the posterior is far from the Normal of its mode in {named}; choose guide: {{family: mean_field}} for these"}
+    advice = "choose guide: {family: mean_field}"
+    return {"guide_not_normal": f"the posterior is far from the Normal of its mode in {named}; {advice}"}
 
 
 def _not_converged(diagnostics: Mapping) -> dict[str, str]:

@@ -58,7 +58,8 @@ def _svi(collected: Collected, spec: ModelSpec, config: Config, console: Console
         fitted = svi.fit(problem, start, options, _progress(console))
         problem, fitted, lost = _between_enough_nodes(collected, problem, fitted, options, console)
     if fitted.given_up:
-        console.notice(f"the deterministic optimiser has given up ({fitted.given_up}): Adam has gone on from there, and the better guide is kept")
+        why = fitted.given_up
+        console.notice(f"the deterministic optimiser has given up ({why}): Adam has gone on, and the better guide is kept")
     with console.phase("draws"):
         posterior = svi.posterior(problem, fitted, options)
     found = posterior.diagnostics
@@ -104,7 +105,8 @@ def _mcmc(collected: Collected, spec: ModelSpec, config: Config, console: Consol
     rhat = {name: c.rhat for name, c in by_parameter.items() if c.axes[-1:] == ("gene",)}
     warned = findings.of_mcmc(posterior.diagnostics)
     lost = interpolation.lost(problem, posterior.point_log_scale()) if interpolation.doubtful(problem) else 0.0
-    return Inferred(posterior, problem.lane.name, Nodes(interpolation.of(problem), lost), warned, lambda coords: diagnostics.table(by_parameter, coords), rhat)
+    nodes, table = Nodes(interpolation.of(problem), lost), lambda coords: diagnostics.table(by_parameter, coords)
+    return Inferred(posterior, problem.lane.name, nodes, warned, table, rhat)
 
 
 def _guide_centre(collected: Collected, spec: ModelSpec, config: Config, console: Console) -> dict:

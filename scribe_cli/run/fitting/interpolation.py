@@ -16,7 +16,6 @@ from ...core.model.spec import ModelSpec
 from ...core.numerics import chebyshev, kernels
 from ...core.numerics.lanes import smooth
 
-
 ENOUGH = 0.5  # nats that may be lost between nodes, of all cells; by bounds, of which little comes true
 NARROWER = 0.9, 0.6  # half widths of the strip, for more nodes where that was not so
 
@@ -38,14 +37,14 @@ class Nodes:
 
 
 def parts(spec: ModelSpec, facts: Facts, row_total, x: dict | None = None, strip: float | None = None) -> tuple[Part, ...]:
-    """For cells of these facts and totals. With x, {parameter: log-scale value}, gated genes are told apart: where their zeros are
+    """For cells of these facts and totals. x: {parameter: log-scale value}, by which genes are told apart where they may be:
 
-    smooth, nodes of the whole strip will do. strip: its half width for the others, if not that of the lane.
+    where zeros are smooth, nodes of the whole strip will do. strip: its half width for the others, if not that of the lane.
     """
     low, high = initial.capture_range(spec, facts, row_total)
     of_strip = lambda strip: chebyshev.nodes(low, high, chebyshev.needed((high - low) / 2.0, strip), strip)  # noqa: E731
     few = np.zeros(facts.sizes[GENE], bool)
-    if x is not None and smooth.strip(spec) == smooth.GATED:
+    if x is not None and smooth.told_apart(spec):
         few = _few_will_do(spec, facts, x, of_strip(chebyshev.STRIP))
     found = Part(few, of_strip(chebyshev.STRIP)), Part(~few, of_strip(strip or smooth.strip(spec)))
     return tuple(part for part in found if part.genes.any())

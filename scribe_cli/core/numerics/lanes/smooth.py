@@ -71,6 +71,11 @@ def lost(kernel, natural, stats):
     return sum(of_parts)
 
 
+def told_apart(spec) -> bool:
+    """Whether genes differ in the nodes they need: by their gates alone, of a cell's one component."""
+    return spec.gated and not spec.mixed and spec.kernel not in STRIPS
+
+
 def few_will_do(kernel, natural, nodes, n_cells):
     """(genes,): whether `nodes` of the whole strip do for a gated gene, whose counts need no others: its zeros' coefficients say."""
     core = kernel.thin({name: v[..., None] for name, v in natural.core.items()}, nodes["s"].reshape(1, 1, 1, -1))
