@@ -20,6 +20,7 @@ from tests import zoo
 mp.mp.dps = 60
 
 REALS = [-745.0, -700.0, -40.0, -30.5, -29.5, -1.0, -1e-9, 0.0, 1e-9, 0.7, 3.0, 29.5, 30.5, 40.0, 700.0]
+MODERATE = [x for x in REALS if abs(x) < 35.0]
 POSITIVE = [1e-300, 1e-12, 1e-3, 0.7, 3.0, 29.5, 30.0, 30.5, 400.0, 1e5]
 
 
@@ -29,6 +30,9 @@ def mp_softplus(x):
 
 # name: (exact function, arguments, rtol)
 FUNCTIONS = {
+    "log1p": (mp.log1p, [-0.999, -0.7, -0.5, -0.3, -1e-3, -1e-15, 0.0, *POSITIVE, 1e300], 1e-15),
+    "sigmoid": (lambda x: 1 / (1 + mp.exp(-x)), MODERATE, 1e-15),
+    "cosigmoid": (lambda x: 1 / (1 + mp.exp(x)), MODERATE, 1e-15),
     "softplus": (mp_softplus, REALS, 1e-15),
     "log_sigmoid": (lambda x: -mp_softplus(-x), REALS, 1e-15),
     "log_softplus": (lambda x: mp.log(mp_softplus(x)), REALS, 1e-14),
@@ -46,6 +50,15 @@ def test_value_and_slope_equal_mpmath(name):
     slopes = jax.jit(jax.grad(lambda x: function(x).sum()))(jnp.array(inner))
     expected = [float(mp.diff(exact, mp.mpf(v), h=mp.mpf(10) ** -30)) for v in inner]
     np.testing.assert_allclose(slopes, expected, rtol=1e-11)
+
+
+def test_log1p_is_precise_over_its_whole_range():
+    """Against long doubles; also from one power of two to the next, and where no number comes back."""
+    rng = np.random.default_rng(0)
+    x = np.concatenate([10.0 ** rng.uniform(-300, 300, 20_000), 10.0 ** rng.uniform(-16, 1, 20_000), -rng.uniform(0, 0.999, 20_000)])
+    exact = np.log1p(x.astype(np.longdouble))
+    assert np.abs(np.asarray(jax.jit(special.log1p)(x)) / exact - 1).max() < 3 * np.finfo(float).eps
+    np.testing.assert_array_equal(special.log1p(jnp.array([0.0, jnp.inf, jnp.nan, -2.0])), [0.0, np.inf, np.nan, np.nan])
 
 
 def test_softplus_slope_at_zero_is_a_half():

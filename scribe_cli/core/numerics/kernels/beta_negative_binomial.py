@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 
 from ..special import (
+    LOG_2,
     SHIFT,
     factorial_rest,
     log_shift_mixed,
@@ -26,7 +27,7 @@ from .negative_binomial import LARGEST_LOG_R, finite_r
 SMALLEST_LOG_OMEGA = -80.0  # below, the BNB is the NB to 1e-10, for counts to 1e5 and means from 1e-14
 LARGEST_LOG_A = 300.0  # beyond, log P is linear in log a to 1e-40: see `_beyond`
 SILENT = 1e-14  # the tails are 1e-3 of a log P(0) this near to 0, below the grain of 1, and their rounding would turn its sign
-LOG_2, LARGE = 0.6931471805599453, 1e10  # above LARGE Stirling's series needs no shift
+LARGE = 1e10  # above LARGE Stirling's series needs no shift
 
 
 def _rates(n):
