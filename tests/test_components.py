@@ -177,7 +177,7 @@ def start_of(recipe, counts, **obs):
     asked, collected = recovery.read(recipe, counts, **obs)
     spec = asked.resolve()
     problem = assemble.problem(collected, spec, "auto", None, share_rows=True)
-    at = program.thetas(spec, problem.facts, assemble.start(collected, problem), problem.centred)
+    at = program.thetas(spec, problem.cells, problem.by_cell(assemble.start(collected, problem)), problem.centred)
     return {name: np.asarray(v) for name, v in at.items()}, spec
 
 

@@ -12,7 +12,7 @@ import pytest
 import scipy.sparse
 
 from scribe_cli.core.inference import curvature
-from scribe_cli.core.padding import ROWS, ladder, octave
+from scribe_cli.core.padding import ladder, of_kinds
 from scribe_cli.data.counts import CountData
 from scribe_cli.data import labels
 from scribe_cli.run.fitting import assemble
@@ -21,6 +21,7 @@ from tests import fits
 
 N_CELLS, N_GENES = 33, 13
 HUMAN = {"parameterization": "mean_odds", "unconstrained": True, "priors": {"organism": "human"}}
+P_OF_GENES = {"parameterization": "mean_prob", "unconstrained": True, "prob_prior": "gaussian"}
 RECIPES = {
     "histogram": {"model": "nbdm", "parameterization": "mean_odds"},
     "gated": {"model": "zinb", "parameterization": "canonical"},
@@ -30,6 +31,14 @@ RECIPES = {
     "gene hierarchy": {"model": "nbdm", "parameterization": "mean_prob", "unconstrained": True, "prob_prior": "horseshoe"},
     "datasets": {"model": "nbvcp", "dataset_key": "batch", "expression_dataset_prior": "gaussian"} | HUMAN,
     "anchored": {"model": "nbvcp", "expression_anchor": True} | HUMAN,
+    "smooth": {"model": "nbvcp", "priors": {"organism": "human"}} | P_OF_GENES,
+    "smooth gated": {"model": "zinbvcp", "priors": {"organism": "human"}} | P_OF_GENES,
+    "smooth bnb of datasets": {"model": "nbvcp", "overdispersion": "bnb", "dataset_key": "batch", "expression_dataset_prior": "gaussian"}
+    | HUMAN,
+    "smooth twostate": {"model": "twostatevcp", "priors": {"organism": "human"}},
+    "smooth mixture": {"model": "zinbvcp", "n_components": 2} | HUMAN,
+    "mixture": {"model": "nbvcp", "n_components": 2} | HUMAN,
+    "mixture without capture": {"model": "nbdm", "n_components": 2, "parameterization": "mean_odds"},
 }
 
 
@@ -42,7 +51,7 @@ def collected(name: str):
     obs = pd.DataFrame({"batch": ["a", "b", "b"] * (N_CELLS // 3)}, index=[f"c{i}" for i in range(N_CELLS)])
     var = pd.DataFrame(index=[f"g{i}" for i in range(N_GENES)])
     data = CountData.build(fits.source("made.h5ad", scipy.sparse.csr_array(counts), obs, var))
-    data = assemble.replace(data, design=labels.design_of(data, settings.dataset_key))
+    data = assemble.replace(data, design=labels.design_of(data, settings.dataset_key, settings.n_components))
     spec = settings.resolve()
     return assemble.collect(data, spec), spec
 
@@ -54,8 +63,9 @@ def test_value_slope_and_curvature_are_those_without(name):
     filled, plain = (assemble.problem(of_data, spec, "auto", None, share_rows=shared) for shared in (True, False))
     plain = assemble.replace(plain, centred=filled.centred)
     assert filled.facts.sizes["gene"] == ladder(N_GENES) > N_GENES
-    assert filled.facts.sizes["cell"] == octave(len(of_data.kinds.total), ROWS) > len(of_data.kinds.total)
-    start = assemble.start(of_data, filled)
+    n = len(of_data.kinds.total) if filled.lane.shares_rows else N_CELLS
+    assert filled.facts.sizes["cell"] == (of_kinds if filled.lane.shares_rows else ladder)(n) > n
+    start = assemble.moments(of_data, filled)
     start = {n: v + 0.3 * jnp.sin(1.0 + jnp.arange(v.size)).reshape(v.shape) for n, v in start.items()}
     value, slope = jax.jit(jax.value_and_grad(filled.log_joint))(start, filled.facts, filled.stats)
     bend = jax.jit(curvature.negative_diagonal(filled))(start, filled.facts, filled.stats)
@@ -69,7 +79,7 @@ def test_value_slope_and_curvature_are_those_without(name):
         np.testing.assert_allclose(one, of_cells[site], rtol=1e-9, atol=1e-9)
 
 
-@pytest.mark.parametrize("name", ["separable", "gene hierarchy", "datasets"])
+@pytest.mark.parametrize("name", ["separable", "gene hierarchy", "datasets", "smooth", "mixture"])
 def test_weights_add_up_to_what_there_is(name):
     of_data, spec = collected(name)
     filled, plain = (assemble.problem(of_data, spec, "auto", None, share_rows=shared) for shared in (True, False))

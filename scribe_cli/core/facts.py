@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -45,12 +45,12 @@ class Facts:
         arrays = {k: (v[index] if ARRAY_AXIS[k] == CELL else v) for k, v in self.arrays.items()}
         return Facts({**self.sizes, CELL: len(index)}, arrays, weight, self.present)
 
-    def filled(self, least: int = 0) -> Facts:
-        """The same facts (of NumPy arrays) with rows, at least so many, and genes that count for nothing, up to sizes that
+    def filled(self, size: Callable[[int], int] = octave) -> Facts:
+        """The same facts (of NumPy arrays) with rows and genes that count for nothing, up to sizes that data often share: `size`
 
-        data often share.
+        of the rows.
         """
-        n = {CELL: octave(self.sizes[CELL], least), GENE: ladder(self.sizes[GENE])}
+        n = {CELL: size(self.sizes[CELL]), GENE: ladder(self.sizes[GENE])}
         arrays = {k: filled(v, n[ARRAY_AXIS[k]]) for k, v in self.arrays.items()}
         weight = np.broadcast_to(np.asarray(self.weight, float), (self.sizes[CELL],))
         present = np.arange(n[GENE]) < self.sizes[GENE]

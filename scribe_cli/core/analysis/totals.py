@@ -36,7 +36,7 @@ def cell_table(spec: ModelSpec, points: Points, cell_total: np.ndarray, seed: in
     per_draw = -(-REPLICATES // points.n_draws)
     obs = cell_total.astype(float)
     low, high, p = np.zeros((3, len(obs)))
-    step = min(len(obs), max(1, ENTRIES // (per_draw * points.n_draws)))
+    step = min(ladder(len(obs)), max(1, ENTRIES // (per_draw * points.n_draws)))
 
     def check(start: int) -> None:
         some = points.cells(np.minimum(np.arange(start, start + step), len(obs) - 1))

@@ -17,7 +17,7 @@ from ..model.priors import library_size
 from ..model.program import Context
 from ..model.spec import ModelSpec, Prior
 from ..model.supports import SUPPORTS
-from ..padding import ROWS, each
+from ..padding import each, filled, of_kinds
 from . import mode
 from .problem import Problem
 
@@ -163,8 +163,10 @@ def told_apart(problem: Problem, start: dict, component: np.ndarray, on_step: Ca
     yet, cells go to the one whose variance is largest, and do not come back.
     """
     spec = replace(problem.spec, annotation_confidence=CERTAIN)
-    label = jnp.asarray(component, jnp.int32)
-    facts, cells = (replace(f, arrays={**f.arrays, "annotation": label}) for f in (problem.facts, problem.cells))
+    label = np.asarray(component, np.int32)
+    facts, cells = (
+        replace(f, arrays={**f.arrays, "annotation": jnp.asarray(filled(label, f.sizes[CELL]))}) for f in (problem.facts, problem.cells)
+    )
     held = [site for site in start if derive.is_scale(site) or site.startswith(f"{spec.role('weights').name}_")]
     apart = replace(problem, spec=spec, facts=facts, cells=cells)
     return mode.find(apart, start, on_step, NEAR, held).thetas
@@ -213,7 +215,7 @@ def _capture(spec: ModelSpec, facts: Facts, row_total) -> np.ndarray:
         return np.ones(facts.sizes[CELL])
     prior = spec[spec.capture].prior
     if prior.family == "library_size":
-        mean_eta = jax.jit(lambda facts: _mean_eta(spec, prior, facts))(facts.filled(ROWS))
+        mean_eta = jax.jit(lambda facts: _mean_eta(spec, prior, facts))(facts.filled(of_kinds))
         return np.exp(-np.asarray(mean_eta).ravel()[: facts.sizes[CELL]])
     weight = np.broadcast_to(np.asarray(facts.weight, float), row_total.shape)
     depth = np.maximum(row_total, 0.5) / max((weight * row_total).sum() / weight.sum(), 0.5)

@@ -17,7 +17,7 @@ from scipy.optimize import brentq
 
 STRIP = math.pi  # half width of the strip around the real line in which log(1 + theta e^s) is analytic
 TOLERANCE = 2.5e-10  # of the bound, relative to M
-FEWEST = 8
+FEWEST, MANY = 8, 32
 LANES = 4  # numbers in a vector register: products with tables of 26 columns take half as long again as with 28
 
 
@@ -31,9 +31,11 @@ def bend(half: float, strip: float = STRIP) -> float:
 
 
 def needed(half: float, strip: float = STRIP, tolerance: float = TOLERANCE) -> int:
-    """Nodes on an interval of half width `half` for a function that is analytic in |Im s| < strip, a multiple of LANES."""
+    """Nodes on an interval of half width `half` for a function that is analytic in |Im s| < strip, a multiple of LANES, past MANY of two of them."""
     rho = 1.0 / math.tan(bend(half, strip) / 2.0)
-    return max(FEWEST, LANES * math.ceil(math.log(4.0 / (tolerance * (rho - 1.0))) / math.log(rho) / LANES))
+    n = math.log(4.0 / (tolerance * (rho - 1.0))) / math.log(rho)
+    several = LANES if n <= MANY else 2 * LANES  # the range of captures differs between like data, and that number with it
+    return max(FEWEST, several * math.ceil(n / several))
 
 
 def nodes(low: float, high: float, k: int, strip: float = STRIP) -> dict:

@@ -15,11 +15,14 @@ from jax.experimental.sparse import BCSR
 from scipy.sparse import csr_array
 from scipy.special import gammaln
 
-from ..padding import filled, octave
+from ..padding import MANY, filled, ladder, octave, profile
 from .special import log_rising
 
 LARGEST = 4096  # count of a row up to which its factors are taken one by one
 STEPS = 16  # counts up to which log (a)_u is summed factor by factor, from that of the count before
+FEW_GENES = 2**8  # that all have a pair for each step where shapes are to be shared
+FEW_GROUPS = 2**6  # of those, if there are any
+FEW_OF_PART = 2**7, 2**10  # genes, and groups, where some genes are told from others: of those there may be a handful
 FEWEST = 2**13  # factors, if there are any: sums of the genes' maxima differ most between small data, where more cost nothing
 GROUP = 4  # counts of one row that are looked at together
 
@@ -47,7 +50,7 @@ def pack_tails(gene, count, n, n_cells, n_genes: int, dataset=None, n_filled: in
     }
 
 
-def pack_pairs(only, *histogram) -> dict:
+def pack_pairs(only, *histogram, fill: bool = False) -> dict:
     """Device arrays of the distinct counts, from what `pack_tails` takes, of genes (n_genes,) in `only`, or all if it is None.
 
     Genes are in the order of falling maximum, so that those with a count of j or more come first: for j up to STEPS each of them
@@ -55,6 +58,7 @@ def pack_pairs(only, *histogram) -> dict:
     number for one that is not; steps: the genes, (genes with j or more,), of each j; row (of D * genes), count, n:
     (pairs,) by j, dataset and gene, then those above STEPS by row, as `_groups` fills them up; rest: of the latter, `_rest`;
     members: which pairs are of each row in order, as there; nonzero and n_cells as there; present as there, in order.
+    fill: up to sizes that data share, by genes that are not `present` and by pairs that no cell holds.
     """
     row, count, n, of_rows = _of_rows(*histogram)
     n_datasets, width = of_rows["nonzero"].shape
@@ -62,33 +66,47 @@ def pack_pairs(only, *histogram) -> dict:
     row, count, n = (v[inside[row % width]] for v in (row, count, n))
     largest = np.zeros(width, np.int64)
     np.maximum.at(largest, row % width, count)
-    order = np.lexsort((-of_rows["nonzero"].sum(0), -np.minimum(largest, STEPS + 1)))
-    order = order[inside[order]]
-    steps = [order[: (largest >= j).sum()] for j in range(1, min(largest.max(initial=0), STEPS) + 1)]
+    order = np.lexsort((-of_rows["nonzero"].sum(0), -np.minimum(largest, STEPS + 1), ~inside))
+    size = int(inside.sum())
+    few_genes, few_groups = (0, FEW_GROUPS) if only is None or all(only) else FEW_OF_PART
+    order = order[: min(max(ladder(size, 2), few_genes), width) if fill else size]
+    place = np.full(width, len(order))
+    place[order] = np.arange(len(order))
+    steps = [order[:n_genes] for n_genes in _steps(largest, len(order), fill)]
     offset = width * np.arange(n_datasets)[:, None]
     rows, rest = [(offset + genes).reshape(-1) for genes in steps], count > STEPS
     found = np.zeros((len(steps) + 1, n_datasets * width))
     found[count[~rest], row[~rest]] = n[~rest]
-    groups, above, n_above = _groups(row[rest], count[rest], n[rest])
-    inverse, of_pairs = np.full(width, len(order)), np.concatenate([*rows, np.repeat(groups, GROUP)])
-    inverse[order] = np.arange(len(order))
+    groups, above, n_above = _groups(row[rest], count[rest], n[rest], few_groups if fill else None)
+    of_pairs = np.concatenate([*rows, np.repeat(groups, GROUP)])
     return of_rows | {
-        "present": of_rows["present"][:, order],
+        "present": (of_rows["present"] * inside)[:, order],
         "order": order,
-        "inverse": inverse,
+        "inverse": np.where(inside, place, len(order)),
         "steps": tuple(steps),
         "row": of_pairs,
-        "members": _members(of_pairs // width * len(order) + inverse[of_pairs % width], n_datasets * len(order)),
+        "members": _members(of_pairs // width * len(order) + place[of_pairs % width], n_datasets * len(order)),
         "count": np.concatenate([*(np.full(len(r), float(j)) for j, r in enumerate(rows, 1)), above.reshape(-1)]),
         "n": np.concatenate([*(found[j, r] for j, r in enumerate(rows, 1)), n_above]),
-        "rest": _rest(groups // width, groups % width, above, order[: (largest > STEPS).sum()], n_datasets),
+        "rest": _rest(groups // width, groups % width, above, steps[-1] if len(groups) else order[:0], n_datasets),
     }
 
 
-def _groups(row, count, n):
+def _steps(largest, n_genes: int, fill: bool) -> list[int]:
+    """How many genes have a count of j or more, j = 1, 2, ... up to STEPS; with `fill` some more: of one of few
+
+    profiles, or all if they are few.
+    """
+    sizes = [int((largest >= j).sum()) for j in range(1, STEPS + 1)]
+    if not fill:
+        return [size for size in sizes if size]
+    return profile(sizes, n_genes) if n_genes > FEW_GENES else [n_genes] * STEPS
+
+
+def _groups(row, count, n, least: int | None):
     """(row, (groups,); count, (groups, GROUP), rising along each; n, (groups * GROUP,)), the last of each row being filled up
 
-    by counts that no cell holds.
+    by counts that no cell holds. Unless `least` is None groups like the last one are added: if there are any, there are that many.
     """
     by_row = np.lexsort((count, row))
     rows, first, size = np.unique(row[by_row], return_index=True, return_counts=True)
@@ -100,7 +118,10 @@ def _groups(row, count, n):
     counts, number = np.zeros((2, GROUP * groups.sum()))
     counts += np.arange(len(counts)) + np.repeat(count[by_row][first + size - 1] - end, GROUP * groups)
     counts[place], number[place] = count[by_row], n[by_row]
-    return np.repeat(rows, groups), counts.reshape(-1, GROUP), number
+    rows, counts, size = np.repeat(rows, groups), counts.reshape(-1, GROUP), octave(len(counts) // GROUP, least or 0)
+    if least is None:
+        return rows, counts, number
+    return filled(rows, size), filled(counts, size, 0), filled(number, GROUP * size, value=0.0)
 
 
 def _rest(dataset, gene, count, genes, n_datasets) -> dict:
@@ -108,7 +129,7 @@ def _rest(dataset, gene, count, genes, n_datasets) -> dict:
 
     groups are of each row.
     """
-    place = np.zeros(gene.max(initial=0) + 1, np.int64)
+    place = np.zeros(max(gene.max(initial=0), genes.max(initial=0)) + 1, np.int64)
     place[genes] = np.arange(len(genes))
     row = dataset * len(genes) + place[gene]
     return {"genes": genes, "row": row, "count": count, "members": _members(row, n_datasets * len(genes))}
@@ -121,19 +142,22 @@ def _members(row, n_rows: int) -> tuple:
     return np.ones(len(row)), by_row.astype(np.int32), first.astype(np.int32)
 
 
-def pack_cell_pairs(csr, row_of_cell, pairs: dict) -> dict:
+def pack_cell_pairs(csr, row_of_cell, pairs: dict, n_filled: int | None = None) -> dict:
     """Which of the distinct counts of `pack_pairs` each cell holds: `cells` (cells x pairs) and its transpose `pairs`, each
 
     the (data, indices, pointers) of compressed rows. csr: counts (cells, genes), no zeros stored; row_of_cell: (cells,)
-    the first row of a cell's dataset. Genes that are not in the order of `pairs` are left out.
+    the first row of a cell's dataset. Genes that are not in the order of `pairs` are left out. n_filled: cells to be filled up
+    to; the numbers are then, too, by some that are of no row.
     """
     csr = _of_order(csr, pairs)
     row = csr.indices.astype(np.int64) + np.repeat(row_of_cell, np.diff(csr.indptr))
     known = pairs["row"].astype(np.int64) << 32 | pairs["count"].astype(np.int64)
-    sorter = np.argsort(known)
+    sorter = np.argsort(known, kind="stable")  # of pairs that are there twice the first counts
     held = sorter[np.searchsorted(known, row << 32 | csr.data.astype(np.int64), sorter=sorter)]
-    cells = csr_array((np.ones(len(held)), held, csr.indptr), (csr.shape[0], len(known)))
-    return {"cells": _parts(cells), "pairs": _parts(csr_array(cells.T))}
+    n_cells, size = (n_filled, octave(len(held), FEWEST, MANY)) if n_filled else (csr.shape[0], len(held))
+    pointers = filled(csr.indptr, n_cells + 1)
+    cells = csr_array((np.ones(len(held)), held, pointers), (n_cells, len(known)))
+    return {"cells": _parts(cells, size), "pairs": _parts(csr_array(cells.T), size)}
 
 
 def _of_order(csr, pairs: dict):
@@ -146,8 +170,9 @@ def _of_order(csr, pairs: dict):
     return csr_array((csr.data[kept], csr.indices[kept], ends), csr.shape)
 
 
-def _parts(matrix) -> tuple:
-    return matrix.data, matrix.indices.astype(np.int32), matrix.indptr.astype(np.int32)
+def _parts(matrix, size: int) -> tuple:
+    data, indices = filled(matrix.data, size, value=0.0), filled(matrix.indices.astype(np.int32), size, value=0)
+    return data, indices, matrix.indptr.astype(np.int32)
 
 
 def _of_rows(gene, count, n, n_cells, n_genes, dataset=None, n_filled=None):

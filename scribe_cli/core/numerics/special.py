@@ -29,6 +29,8 @@ def log1p(x):
 
     within a factor sqrt(2) of w = 1 + x, as a series in (w - m) / (w + m) (Muller, Elementary Functions, 2016, ch. 11).
     """
+    if jnp.result_type(x) != jnp.float64:
+        return jnp.log1p(x)
     w = 1.0 + x
     k = ((lax.bitcast_convert_type(w, jnp.int64) + (_BITS_OF_ONE - _BITS_OF_ROOT_HALF)) >> _MANTISSA) - _BIAS
     m = lax.bitcast_convert_type((k + _BIAS) << _MANTISSA, jnp.float64)

@@ -18,7 +18,7 @@ from ...core.model.spec import ModelSpec
 from ...core.numerics import choose, lanes
 from ...core.numerics.counts import pack_cell_pairs, pack_pairs, pack_tails
 from ...core.numerics.lanes import Lane, smooth
-from ...core.padding import ROWS, filled, ladder, octave
+from ...core.padding import filled, ladder, of_kinds
 from ...data import statistics
 from ...data.counts import CountData
 from ...data.facts import facts_of
@@ -33,13 +33,17 @@ WHOLE = 2**20  # entries up to which the dense lane takes all cells at once; bey
 class Collected:
     """What one pass over the counts leaves: the histogram of the counts, the kinds of cells, and facts of all cells.
 
-    The histogram is of each dataset where the model's parameters are.
+    The histogram is of each dataset where the model's parameters are. filled: how many rows those of the kinds are filled up to; each:
+
+    whether each cell is a kind of its own, in their order.
     """
 
     counts: CountData
     histogram: Histogram
     kinds: CellKinds
     cells: Facts
+    filled: Callable[[int], int] = of_kinds
+    each: bool = False
 
     @property
     def dataset(self) -> np.ndarray | None:
@@ -52,13 +56,15 @@ class Collected:
         codes = np.zeros(self.counts.n_cells, int) if self.dataset is None else self.dataset
         return np.bincount(codes, minlength=self.cells.sizes.get(DATASET, 1))
 
-
-    def apart(self) -> Collected:
+    def apart(self, filled: Callable[[int], int] = ladder) -> Collected:
         """With each cell a kind of its own."""
+        if self.each:
+            return self
         counts, every = self.counts, np.arange(self.counts.n_cells)
         dataset = np.zeros(len(every), np.int32) if self.dataset is None else self.dataset
         label = np.full(len(every), -1, np.int32)
-        return replace(self, kinds=CellKinds(every, np.ones(len(every), int), counts.total, counts.library, dataset, label))
+        kinds = CellKinds(every, np.ones(len(every), int), counts.total, counts.library, dataset, label)
+        return replace(self, kinds=kinds, filled=filled, each=True)
 
 
 def collect(counts: CountData, spec: ModelSpec) -> Collected:
@@ -80,18 +86,18 @@ def problem(collected: Collected, spec: ModelSpec, engine: str, batch_size: int 
         size = _affordable(lane, counts, collected.cells.sizes.get(COMPONENT, 1)) if share_rows else None
     if size is not None:
         return Problem(spec, lane, collected.cells, {}, collected.cells, None, _minibatch(counts, size), centred)
-    shared = share_rows and lane.shares_rows
-    rows = _device(_shared_rows(collected).filled(ROWS) if shared else collected.cells)
-    row_of_cell = collected.kinds.row_of_cell if shared else None
+    fill = share_rows and not lane.batched
+    rows = _device(filled_rows(lane, collected) if fill else collected.cells)
+    row_of_cell = _rows(lane, collected).kinds.row_of_cell if fill else None
     bare = Problem(spec, lane, rows, {}, collected.cells, row_of_cell, centred=centred)
-    of_rows = stats(lane, spec, collected, shared, () if lane.exact else parts(collected, bare))
+    of_rows = stats(lane, spec, collected, fill, () if lane.exact else parts(collected, bare))
     return replace(bare, stats=of_rows)
 
 
 def parts(collected: Collected, problem: Problem) -> tuple[Part, ...]:
     """Of a problem of the smooth lane: genes are told apart by where they start."""
     x = point(problem, moments(collected, problem)) if smooth.told_apart(problem.spec) else None
-    return interpolation.parts(problem.spec, problem.facts, collected.counts.total, x)
+    return interpolation.parts(problem.spec, problem.cells, collected.counts.total, x)
 
 
 def point(problem: Problem, sites: dict) -> dict:
@@ -102,13 +108,24 @@ def point(problem: Problem, sites: dict) -> dict:
 
 def with_more_nodes(collected: Collected, problem: Problem, x: dict, strip: float) -> Problem:
     """The same problem with nodes for a strip of this half width, where genes are at x."""
-    found = interpolation.parts(problem.spec, problem.facts, collected.counts.total, x, strip)
+    found = interpolation.parts(problem.spec, problem.cells, collected.counts.total, x, strip)
     return replace(problem, stats=stats(problem.lane, problem.spec, collected, problem.row_of_cell is not None, found))
 
 
-def stats(lane: Lane, spec: ModelSpec, collected: Collected, shared: bool, parts: Sequence[Part] = ()) -> dict:
-    """What `lane` reads, on the device; `shared`: of one row for each kind of cell, rows and genes filled up."""
-    return _device({name: STATISTICS[name](collected, shared, parts) for name in lane.statistics(spec)})
+def stats(lane: Lane, spec: ModelSpec, collected: Collected, fill: bool, parts: Sequence[Part] = ()) -> dict:
+    """What `lane` reads, on the device; `fill`: of `filled_rows`, else of every cell by itself."""
+    found = _rows(lane, collected)
+    return _device({name: STATISTICS[name](found, fill, parts) for name in lane.statistics(spec)})
+
+
+def filled_rows(lane: Lane, collected: Collected) -> Facts:
+    """Rows that a lane runs on, filled up: of each kind of cell if they may share one, else of each cell."""
+    found = _rows(lane, collected)
+    return _first_of_kinds(found).filled(found.filled)
+
+
+def _rows(lane: Lane, collected: Collected) -> Collected:
+    return collected if lane.shares_rows else collected.apart()
 
 
 def start(collected: Collected, problem: Problem, seed: int = 0, on_step: Callable = lambda **_: None) -> dict:
@@ -128,7 +145,7 @@ def start(collected: Collected, problem: Problem, seed: int = 0, on_step: Callab
 def moments(collected: Collected, problem: Problem, totals: Totals | None = None) -> dict:
     """{site: value} from the data's moments alone."""
     totals = totals or _totals(collected, problem, 0)
-    facts = problem.facts if problem.row_of_cell is None else _shared_rows(collected)
+    facts = problem.facts if problem.row_of_cell is None else _first_of_kinds(_rows(problem.lane, collected))
     return problem.filled(initial.moments(problem.spec, facts, totals, problem.centred))
 
 
@@ -138,7 +155,7 @@ def _totals(collected: Collected, problem: Problem, seed: int) -> Totals:
     found = Totals(
         gene=np.bincount(h.gene, n * count, counts.n_genes),
         pairs=np.bincount(h.gene, n * count * (count - 1), counts.n_genes),
-        row=counts.total if problem.row_of_cell is None else collected.kinds.total,
+        row=counts.total if problem.row_of_cell is None else _rows(problem.lane, collected).kinds.total,
     )
     if collected.dataset is not None:
         rows = h.dataset.astype(np.int64) * counts.n_genes + h.gene
@@ -174,52 +191,54 @@ def _minibatch(counts: CountData, size: int) -> Minibatch:
     return Minibatch(size, lambda rows: counts.kept.some(rows).toarray())
 
 
-def _shared_rows(collected: Collected) -> Facts:
+def _first_of_kinds(collected: Collected) -> Facts:
     kinds, cells = collected.kinds, collected.cells
     first = np.zeros(len(kinds.multiplicity), np.int64)
     first[kinds.row_of_cell[::-1]] = np.arange(len(kinds.row_of_cell))[::-1]
     return cells.rows(first, kinds.multiplicity.astype(float))
 
 
-def _tails(collected: Collected, shared: bool, parts: Sequence[Part]) -> dict:
-    return pack_tails(*_packed(collected, shared))
+def _tails(collected: Collected, fill: bool, parts: Sequence[Part]) -> dict:
+    return pack_tails(*_packed(collected, fill))
 
 
-def _pairs(collected: Collected, shared: bool, parts: Sequence[Part]) -> dict:
-    return pack_pairs(None, *_packed(collected, shared))
+def _pairs(collected: Collected, fill: bool, parts: Sequence[Part]) -> dict:
+    return pack_pairs(None, *_packed(collected, fill), fill=fill)
 
 
-def _cell_pairs(collected: Collected, shared: bool, parts: Sequence[Part]) -> dict:
-    return _held(collected, _pairs(collected, shared, parts))
+def _cell_pairs(collected: Collected, fill: bool, parts: Sequence[Part]) -> dict:
+    return _held(collected, fill, _pairs(collected, fill, parts))
 
 
-def _parts(collected: Collected, shared: bool, parts: Sequence[Part]) -> tuple:
-    return tuple(_part(collected, shared, part) for part in parts)
+def _parts(collected: Collected, fill: bool, parts: Sequence[Part]) -> tuple:
+    return tuple(_part(collected, fill, part) for part in parts)
 
 
-def _part(collected: Collected, shared: bool, part: Part) -> dict:
-    pairs = pack_pairs(part.genes, *_packed(collected, shared))
-    return {"pairs": pairs, "cell_pairs": _held(collected, pairs), "nodes": part.nodes}
+def _part(collected: Collected, fill: bool, part: Part) -> dict:
+    pairs = pack_pairs(part.genes, *_packed(collected, fill), fill=fill)
+    return {"pairs": pairs, "cell_pairs": _held(collected, fill, pairs), "nodes": part.nodes}
 
 
-def _held(collected: Collected, pairs: dict) -> dict:
-    counts = collected.counts
-    first = np.zeros(counts.n_cells, np.int64) if collected.dataset is None else collected.dataset * counts.n_genes
-    return pack_cell_pairs(counts.csr, first, pairs)
+def _held(collected: Collected, fill: bool, pairs: dict) -> dict:
+    counts, width = collected.counts, pairs["nonzero"].shape[1]
+    first = np.zeros(counts.n_cells, np.int64) if collected.dataset is None else collected.dataset * width
+    return pack_cell_pairs(counts.csr, first, pairs, collected.filled(counts.n_cells) if fill else None)
 
 
-def _packed(collected: Collected, shared: bool) -> tuple:
+def _packed(collected: Collected, fill: bool) -> tuple:
     """What `pack_tails` takes."""
     h, n_genes = collected.histogram, collected.counts.n_genes
-    return h.gene, h.count, h.n, collected.n_cells, n_genes, h.dataset, ladder(n_genes) if shared else n_genes
+    return h.gene, h.count, h.n, collected.n_cells, n_genes, h.dataset, ladder(n_genes) if fill else n_genes
 
 
-def _row_total(collected: Collected, shared: bool, parts: Sequence[Part]) -> np.ndarray:
-    total = (collected.kinds.total if shared else collected.counts.total).astype(float)
-    return filled(total, octave(len(total), ROWS), value=0.0) if shared else total
+def _row_total(collected: Collected, fill: bool, parts: Sequence[Part]) -> np.ndarray:
+    if not fill:
+        return collected.counts.total.astype(float)
+    total = collected.kinds.total.astype(float)
+    return filled(total, collected.filled(len(total)), value=0.0)
 
 
-def _counts(collected: Collected, shared: bool, parts: Sequence[Part]) -> np.ndarray:
+def _counts(collected: Collected, fill: bool, parts: Sequence[Part]) -> np.ndarray:
     return collected.counts.csr.toarray()
 
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from ...core.analysis import pointwise
@@ -17,13 +18,14 @@ from ...core.model.capture import COORDINATES
 from ...core.model.spec import ModelSpec
 from ...core.model.supports import SUPPORTS
 from ...core.numerics import lanes
-from ...core.padding import ROWS, filled_cells_and_genes
+from ...core.padding import filled_cells_and_genes, octave
 from ...data.compact import Compact
 from ...data.counts import CountData
 from . import assemble
 from .interpolation import Nodes, Part
 
 SHARE, FEWEST, MOST = 0.01, 4, 100
+ROWS = 128  # that they are filled up to
 NONE = Nodes()
 
 
@@ -52,8 +54,9 @@ def beyond(posterior: Posterior, counts: CountData, lane: str) -> float:
         return 0.0
     low, high = initial.capture_range(spec, posterior.facts, counts.total)
     coordinate = COORDINATES[spec.capture]
-    log_nu = np.asarray(coordinate.to_log_nu(SUPPORTS[spec[spec.capture].support].to_log(posterior.draws[spec.capture])))
-    return float(np.mean((log_nu < low) | (log_nu > high)))
+    ends = np.sort(SUPPORTS[spec[spec.capture].support].from_log(coordinate.from_log_nu(jnp.array([low, high]))))
+    draws = posterior.draws[spec.capture]
+    return float(np.mean((draws < ends[0]) | (draws > ends[1])))
 
 
 def _of_cells(counts: CountData, cells: np.ndarray) -> CountData:
@@ -69,8 +72,9 @@ def _of_cells(counts: CountData, cells: np.ndarray) -> CountData:
 
 def _by_lane(spec: ModelSpec, lane: str, x: dict, collected: assemble.Collected, parts: Sequence[Part]) -> float:
     chosen = lanes.load()[lane]
-    stats = assemble.stats(chosen, spec, collected.apart(), chosen.shares_rows, parts)
-    facts = collected.cells.filled(ROWS) if chosen.shares_rows else collected.cells
+    apart, fill = collected.apart(lambda n: octave(n, ROWS)), not chosen.batched
+    stats = assemble.stats(chosen, spec, apart, fill, parts)
+    facts = assemble.filled_rows(chosen, apart) if fill else collected.cells
     x = {p.name: filled_cells_and_genes(x[p.name], p.axes, facts.sizes) for p in spec.params}
     of_lane = jax.jit(lambda x, facts, stats: program.log_likelihood(spec, chosen, x, facts, stats))
     return float(of_lane(x, facts, stats))

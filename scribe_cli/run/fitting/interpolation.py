@@ -54,7 +54,8 @@ def _few_will_do(spec: ModelSpec, facts: Facts, x: dict, nodes: dict) -> np.ndar
     codes = facts.arrays.get("dataset_of_cell", np.zeros(facts.sizes[CELL], int))
     n_cells = np.bincount(np.asarray(codes), minlength=facts.sizes.get(DATASET, 1)).astype(float)[None, :, None]
     few = jax.jit(lambda x, *of: smooth.few_will_do(kernels.load(spec.kernel), program.natural(spec, x), *of))
-    return np.broadcast_to(few(x, nodes, n_cells), (facts.sizes[GENE],))
+    found = np.asarray(few(x, nodes, n_cells))
+    return found[: facts.sizes[GENE]]
 
 
 def doubtful(problem: Problem) -> bool:
@@ -74,6 +75,7 @@ def of(problem: Problem) -> tuple[Part, ...]:
     found = []
     for part in problem.stats.get("parts", ()):
         genes = everyone.copy()
-        genes[np.asarray(part["pairs"]["order"])] = True
+        order, present = (np.asarray(part["pairs"][name]) for name in ("order", "present"))
+        genes[order[present[0] > 0]] = True
         found.append(Part(genes, jax.tree.map(np.asarray, part["nodes"])))
     return tuple(found)

@@ -40,7 +40,7 @@ def _with_capture(kernel, natural, facts, stats):
     rises = by_factorials(pairs, ((1.0, in_order(log_r, pairs)[..., None]),))[..., 0]
     logit = facts.to_cells(natural.core["logit_p"]) + natural.log_nu
     log_r = jnp.broadcast_to(log_r, (*log_r.shape[:2], pairs["nonzero"].shape[1]))
-    total_r = facts.to_cells(jnp.exp(log_r).sum(2, keepdims=True))
+    total_r = facts.to_cells(facts.sum_of_genes(jnp.exp(log_r)))
     return rises, stats["row_total"][None, :, None] * log_sigmoid(logit) - total_r * softplus(logit)
 
 
