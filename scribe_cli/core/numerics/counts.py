@@ -21,6 +21,7 @@ from .special import log_rising
 LARGEST = 4096  # count of a row up to which its factors are taken one by one
 STEPS = 16  # counts up to which log (a)_u is summed factor by factor, from that of the count before
 FEW_GENES = 2**8  # that all have a pair for each step where shapes are to be shared
+FINE, COARSE = 8, 2  # sizes between two powers of two: of all genes, whose number like data share, and of some of them
 FEW_GROUPS = 2**6  # of those, if there are any
 FEW_OF_PART = 2**7, 2**10  # genes, and groups, where some genes are told from others: of those there may be a handful
 FEWEST = 2**13  # factors, if there are any: sums of the genes' maxima differ most between small data, where more cost nothing
@@ -62,14 +63,18 @@ def pack_pairs(only, *histogram, fill: bool = False) -> dict:
     """
     row, count, n, of_rows = _of_rows(*histogram)
     n_datasets, width = of_rows["nonzero"].shape
-    inside = np.ones(width, bool) if only is None else filled(only, width, value=False)
+    inside = of_rows["present"][0] > 0 if only is None else filled(only, width, value=False)
     row, count, n = (v[inside[row % width]] for v in (row, count, n))
     largest = np.zeros(width, np.int64)
     np.maximum.at(largest, row % width, count)
     order = np.lexsort((-of_rows["nonzero"].sum(0), -np.minimum(largest, STEPS + 1), ~inside))
-    size = int(inside.sum())
-    few_genes, few_groups = (0, FEW_GROUPS) if only is None or all(only) else FEW_OF_PART
-    order = order[: min(max(ladder(size, 2), few_genes), width) if fill else size]
+    size, few_groups = int(inside.sum()), FEW_GROUPS
+    if fill and (only is None or all(only)):
+        size = min(ladder(size, FINE), width)
+    elif fill:
+        few_genes, few_groups = FEW_OF_PART
+        size = min(max(ladder(size, COARSE), few_genes), width)
+    order = order[:size]
     place = np.full(width, len(order))
     place[order] = np.arange(len(order))
     steps = [order[:n_genes] for n_genes in _steps(largest, len(order), fill)]
