@@ -21,6 +21,7 @@ from tests import fits
 
 N_CELLS, N_GENES = 33, 13
 HUMAN = {"parameterization": "mean_odds", "unconstrained": True, "priors": {"organism": "human"}}
+OF_DATASETS = {"dataset_key": "batch", "expression_dataset_prior": "gaussian"}
 P_OF_GENES = {"parameterization": "mean_prob", "unconstrained": True, "prob_prior": "gaussian"}
 RECIPES = {
     "histogram": {"model": "nbdm", "parameterization": "mean_odds"},
@@ -29,12 +30,11 @@ RECIPES = {
     "twostate": {"model": "twostate"},
     "separable": {"model": "nbvcp"} | HUMAN,
     "gene hierarchy": {"model": "nbdm", "parameterization": "mean_prob", "unconstrained": True, "prob_prior": "horseshoe"},
-    "datasets": {"model": "nbvcp", "dataset_key": "batch", "expression_dataset_prior": "gaussian"} | HUMAN,
+    "datasets": {"model": "nbvcp"} | OF_DATASETS | HUMAN,
     "anchored": {"model": "nbvcp", "expression_anchor": True} | HUMAN,
     "smooth": {"model": "nbvcp", "priors": {"organism": "human"}} | P_OF_GENES,
     "smooth gated": {"model": "zinbvcp", "priors": {"organism": "human"}} | P_OF_GENES,
-    "smooth bnb of datasets": {"model": "nbvcp", "overdispersion": "bnb", "dataset_key": "batch", "expression_dataset_prior": "gaussian"}
-    | HUMAN,
+    "smooth bnb of datasets": {"model": "nbvcp", "overdispersion": "bnb"} | OF_DATASETS | HUMAN,
     "smooth twostate": {"model": "twostatevcp", "priors": {"organism": "human"}},
     "smooth mixture": {"model": "zinbvcp", "n_components": 2} | HUMAN,
     "mixture": {"model": "nbvcp", "n_components": 2} | HUMAN,

@@ -14,7 +14,7 @@ from scipy.special import gammaln
 
 from scribe_cli.core.numerics import counts, special
 from scribe_cli.core.numerics import pairs as pairs_module
-from scribe_cli.core.padding import LARGE, ladder, octave
+from scribe_cli.core.padding import LARGE, ladder, octave, profile
 from tests import zoo
 
 mp.mp.dps = 60
@@ -175,6 +175,20 @@ def test_sizes_are_a_quarter_of_an_octave_apart():
     assert all(n <= size < 1.25 * n + 1 for n, size in enumerate(found))
     assert found[:12] == [0, 1, 2, 3, 4, 5, 6, 7, 8, 10, 10, 12]
     assert {size / 2 ** int(np.log2(size)) for size in found[1:]} == {1.0, 1.25, 1.5, 1.75}
+
+
+def test_a_profile_is_nowhere_below_the_sizes_and_like_sizes_share_one():
+    """Nor far above those of a power law; else a count would have no pair of its own."""
+    rng = np.random.default_rng(0)
+    for _ in range(500):
+        n = int(rng.integers(1, 30_000))
+        sizes = np.sort(rng.integers(0, n + 1, 16))[::-1]
+        found = profile(sizes, n)
+        assert (np.array(found) >= sizes).all() and found == sorted(found, reverse=True) and max(found) <= n
+    law = lambda s: np.floor(10_000 * np.minimum(1.0, (s / np.arange(1, 17)) ** 1.8)).astype(int)  # noqa: E731
+    assert all((np.array(profile(law(s), 10_000)) <= 1.26 * law(s) + 2).all() for s in np.linspace(1.0, 16, 60))
+    assert len({tuple(profile(law(s), 10_000)) for s in np.linspace(1.5, 3.0, 100)}) < 10
+    assert profile([0] * 16, 0) == [0] * 16
 
 
 def test_sizes_that_nobody_chose_are_powers_of_two_until_they_are_large():

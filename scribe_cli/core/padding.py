@@ -13,7 +13,7 @@ STEPS = 4  # sizes between two powers of two
 LARGE = 2**15
 MANY = 2**22  # entries of sparse matrices, of which those that fill up are never visited and cost but their memory
 FALL = 1.8  # how the genes with a count of j or more fall with j: in 10x data from 1.5 to 2
-ROWS = 2**9  # at least three times so many where cells share a row: small data differ most in how many do, and fewer rows save no time
+ROWS = 2**9  # three times so many at least, where cells share a row: small data differ most in that, and fewer save no time
 
 
 def ladder(n: int, steps: int = STEPS) -> int:

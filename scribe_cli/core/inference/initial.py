@@ -163,12 +163,13 @@ def told_apart(problem: Problem, start: dict, component: np.ndarray, on_step: Ca
     yet, cells go to the one whose variance is largest, and do not come back.
     """
     spec = replace(problem.spec, annotation_confidence=CERTAIN)
+
+    def labelled(facts: Facts) -> Facts:
+        return replace(facts, arrays={**facts.arrays, "annotation": jnp.asarray(filled(label, facts.sizes[CELL]))})
+
     label = np.asarray(component, np.int32)
-    facts, cells = (
-        replace(f, arrays={**f.arrays, "annotation": jnp.asarray(filled(label, f.sizes[CELL]))}) for f in (problem.facts, problem.cells)
-    )
     held = [site for site in start if derive.is_scale(site) or site.startswith(f"{spec.role('weights').name}_")]
-    apart = replace(problem, spec=spec, facts=facts, cells=cells)
+    apart = replace(problem, spec=spec, facts=labelled(problem.facts), cells=labelled(problem.cells))
     return mode.find(apart, start, on_step, NEAR, held).thetas
 
 

@@ -31,10 +31,13 @@ def bend(half: float, strip: float = STRIP) -> float:
 
 
 def needed(half: float, strip: float = STRIP, tolerance: float = TOLERANCE) -> int:
-    """Nodes on an interval of half width `half` for a function that is analytic in |Im s| < strip, a multiple of LANES, past MANY of two of them."""
+    """Nodes on an interval of half width `half` for a function that is analytic in |Im s| < strip: a multiple of LANES, and past
+
+    MANY of two of them, since the range of captures differs between like data and that number with it.
+    """
     rho = 1.0 / math.tan(bend(half, strip) / 2.0)
     n = math.log(4.0 / (tolerance * (rho - 1.0))) / math.log(rho)
-    several = LANES if n <= MANY else 2 * LANES  # the range of captures differs between like data, and that number with it
+    several = LANES if n <= MANY else 2 * LANES
     return max(FEWEST, several * math.ceil(n / several))
 
 

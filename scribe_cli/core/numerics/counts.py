@@ -68,12 +68,7 @@ def pack_pairs(only, *histogram, fill: bool = False) -> dict:
     largest = np.zeros(width, np.int64)
     np.maximum.at(largest, row % width, count)
     order = np.lexsort((-of_rows["nonzero"].sum(0), -np.minimum(largest, STEPS + 1), ~inside))
-    size, few_groups = int(inside.sum()), FEW_GROUPS
-    if fill and (only is None or all(only)):
-        size = min(ladder(size, FINE), width)
-    elif fill:
-        few_genes, few_groups = FEW_OF_PART
-        size = min(max(ladder(size, COARSE), few_genes), width)
+    size, few_groups = _filled_sizes(int(inside.sum()), only is None or all(only)) if fill else (inside.sum(), None)
     order = order[:size]
     place = np.full(width, len(order))
     place[order] = np.arange(len(order))
@@ -82,7 +77,7 @@ def pack_pairs(only, *histogram, fill: bool = False) -> dict:
     rows, rest = [(offset + genes).reshape(-1) for genes in steps], count > STEPS
     found = np.zeros((len(steps) + 1, n_datasets * width))
     found[count[~rest], row[~rest]] = n[~rest]
-    groups, above, n_above = _groups(row[rest], count[rest], n[rest], few_groups if fill else None)
+    groups, above, n_above = _groups(row[rest], count[rest], n[rest], few_groups)
     of_pairs = np.concatenate([*rows, np.repeat(groups, GROUP)])
     return of_rows | {
         "present": (of_rows["present"] * inside)[:, order],
@@ -95,6 +90,12 @@ def pack_pairs(only, *histogram, fill: bool = False) -> dict:
         "n": np.concatenate([*(found[j, r] for j, r in enumerate(rows, 1)), n_above]),
         "rest": _rest(groups // width, groups % width, above, steps[-1] if len(groups) else order[:0], n_datasets),
     }
+
+
+def _filled_sizes(n_genes: int, whole: bool) -> tuple[int, int]:
+    """(genes filled up to, groups at least) of all genes, or else of those that are told from others."""
+    few_genes, few_groups = FEW_OF_PART
+    return (ladder(n_genes, FINE), FEW_GROUPS) if whole else (max(ladder(n_genes, COARSE), few_genes), few_groups)
 
 
 def _steps(largest, n_genes: int, fill: bool) -> list[int]:
@@ -111,7 +112,7 @@ def _steps(largest, n_genes: int, fill: bool) -> list[int]:
 def _groups(row, count, n, least: int | None):
     """(row, (groups,); count, (groups, GROUP), rising along each; n, (groups * GROUP,)), the last of each row being filled up
 
-    by counts that no cell holds. Unless `least` is None groups like the last one are added: if there are any, there are that many.
+    by counts that no cell holds. Unless `least` is None groups like the last one are added: if there are any, that many at least.
     """
     by_row = np.lexsort((count, row))
     rows, first, size = np.unique(row[by_row], return_index=True, return_counts=True)

@@ -33,9 +33,8 @@ WHOLE = 2**20  # entries up to which the dense lane takes all cells at once; bey
 class Collected:
     """What one pass over the counts leaves: the histogram of the counts, the kinds of cells, and facts of all cells.
 
-    The histogram is of each dataset where the model's parameters are. filled: how many rows those of the kinds are filled up to; each:
-
-    whether each cell is a kind of its own, in their order.
+    The histogram is of each dataset where the model's parameters are. filled: how many rows those of the kinds are filled up to;
+    each: whether each cell is a kind of its own, in their order.
     """
 
     counts: CountData
