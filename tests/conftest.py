@@ -36,6 +36,13 @@ def same_environment():
     os.environ.update(kept)
 
 
+@pytest.fixture(autouse=True, scope="module")
+def programs_of_one_file():
+    """Each compiled program maps memory, and Linux allows a process 65,530 maps: thousands of tests together need more."""
+    yield
+    jax.clear_caches()
+
+
 def pytest_unconfigure(config):
     if SCRATCH:
         shutil.rmtree(SCRATCH, ignore_errors=True)
