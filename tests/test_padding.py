@@ -68,7 +68,7 @@ def test_value_slope_and_curvature_are_those_without(name):
     start = assemble.moments(of_data, filled)
     start = {n: v + 0.3 * jnp.sin(1.0 + jnp.arange(v.size)).reshape(v.shape) for n, v in start.items()}
     value, slope = jax.jit(jax.value_and_grad(filled.log_joint))(start, filled.facts, filled.stats)
-    bend = jax.jit(curvature.negative_diagonal(filled))(start, filled.facts, filled.stats)
+    bend = curvature.diagonal(curvature.products(filled, start, filled.facts, filled.stats))
     cells = filled.by_cell(start)
     expected, of_cells = jax.jit(jax.value_and_grad(plain.log_joint))(cells, plain.facts, plain.stats)
     np.testing.assert_allclose(value, expected, rtol=1e-12)

@@ -1,4 +1,4 @@
-"""The scale of each coordinate: the diagonal of the negative Hessian of the log joint."""
+"""The curvature of a log joint, site by site, and the scale of each coordinate by it."""
 
 from __future__ import annotations
 
@@ -14,52 +14,32 @@ FLATTEST = 1e-2  # of the curvature used for scales: a standard deviation of 10 
 FLATTEST_OF_GUIDE = 1.0
 
 
-def negative_diagonal(problem: Problem):
-    """f(thetas, facts, stats, names) -> {site: diagonal of the negative Hessian}, one product per site.
+def products(problem: Problem, thetas: dict, facts, stats) -> dict:
+    """{site: (sites, *shape)}: the negative Hessian of the log joint times ones on each site, in sorted order.
 
-    The product with a vector of ones on a site is its diagonal, since given the rest no two genes and no two
-    cells meet (ENGINE.md 9), nor two components whose cells are known. names: of some sites alone. Mixing weights do meet:
-    theirs is a row's sum.
+    On the site itself that is its diagonal, on a site of the same shape what each of its elements shares with that of the other:
+    given the rest no two genes and no two cells meet (ENGINE.md 9), nor two components whose cells are known. Mixing weights do
+    meet: theirs is a row's sum.
     """
-    gradient = jax.grad(problem.complete_joint)
-
-    def diagonal(thetas, facts, stats, names=None):
-        _, along = jax.linearize(functools.partial(gradient, facts=facts, stats=stats), thetas)
-        place = {name: i for i, name in enumerate(names or thetas)}
-
-        def add(i, found):
-            product = _product(along, thetas, place, i)
-            return {n: jnp.where(i == place[n], product[n], h) for n, h in found.items()}
-
-        return jax.lax.fori_loop(0, len(place), add, {n: jnp.zeros_like(thetas[n]) for n in place})
-
-    return diagonal
+    return _products(problem.complete_joint, thetas, facts, stats)
 
 
-def products(problem: Problem):
-    """f(thetas, facts, stats) -> {site: (sites, *shape)}: the same products, of each site in its order, with all sites.
-
-    On a site of the same shape it is what each of its elements shares with that of the other.
-    """
-    gradient = jax.grad(problem.complete_joint)
-
-    def of_all(thetas, facts, stats):
-        _, along = jax.linearize(functools.partial(gradient, facts=facts, stats=stats), thetas)
-        place = {name: i for i, name in enumerate(thetas)}
-
-        def add(i, found):
-            product = _product(along, thetas, place, i)
-            return {n: v.at[i].set(product[n]) for n, v in found.items()}
-
-        return jax.lax.fori_loop(0, len(place), add, {n: jnp.zeros((len(place), *v.shape)) for n, v in thetas.items()})
-
-    return of_all
+def diagonal(products: dict) -> dict:
+    """{site: diagonal of the negative Hessian}."""
+    return {site: products[site][i] for i, site in enumerate(sorted(products))}
 
 
-def _product(along, thetas, place, i):
-    """{site: negative Hessian times ones on the site of place i}; of a loop over i, since the products are one program."""
-    ones = {n: jnp.full_like(v, i == place.get(n, -1)) for n, v in thetas.items()}
-    return jax.tree.map(jnp.negative, along(ones))
+@functools.partial(jax.jit, static_argnums=0)
+def _products(joint, thetas, facts, stats):
+    _, along = jax.linearize(lambda at: jax.grad(joint)(at, facts, stats), thetas)
+    names = sorted(thetas)
+
+    def add(i, found):
+        ones = {name: jnp.full_like(thetas[name], i == k) for k, name in enumerate(names)}
+        return {name: found[name].at[i].set(-v) for name, v in along(ones).items()}
+
+    # a loop: the products are one program
+    return jax.lax.fori_loop(0, len(names), add, {name: jnp.zeros((len(names), *thetas[name].shape)) for name in names})
 
 
 def scale(diagonal):

@@ -52,10 +52,10 @@ class Elbo:
     """f(draws, x) -> (value, slope (n,)) of the ELBO of fixed draws in the coordinates x (n,), which are 0 at the start."""
 
     def __init__(self, problem: Problem, start: dict):
-        products = jax.jit(curvature.products(problem))(start, problem.facts, problem.stats)
+        products = curvature.products(problem, start, problem.facts, problem.stats)
         weights = {site: jnp.broadcast_to(problem.weight_of(site), v.shape) for site, v in start.items()}
         counted = {site: jnp.where(w > 0, w, 1.0) for site, w in weights.items()}  # padding stays where it is: its slope is 0
-        log_sd = curvature.guide_log_sd(problem, {site: products[site][i] for i, site in enumerate(products)})
+        log_sd = curvature.guide_log_sd(problem, curvature.diagonal(products))
         self.problem, self.gradients = problem, len(products)
         self.start = {"loc": dict(start), "log_sd": log_sd}
         self._frame = {"start": self.start, "within": whitening.blocks(products), "weights": weights, "counted": counted}

@@ -59,26 +59,28 @@ def _conjugate_gradients(product, gradient, radius):
 
 
 def stepper(problem: Problem):
-    """jit f(thetas, held, radius, facts, stats) -> (candidate thetas, value, candidate value, predicted gain, decrement,
+    """f(thetas, held, radius) -> (candidate thetas, value, candidate value, predicted gain, decrement, inside).
 
-    inside). The region is a ball in coordinates scaled by the curvature at the current point; held: sites that stay.
+    The region is a ball in coordinates scaled by the curvature at the current point; held: sites that stay.
     """
-    diagonal = curvature.negative_diagonal(problem)
 
-    def step(thetas, held, radius, facts, stats):
+    @jax.jit
+    def step(thetas, held, scale, radius, facts, stats):
         centre, unravel = ravel_pytree(thetas)
-        bend = diagonal({**held, **thetas}, facts, stats, sorted(thetas))
-        scale = ravel_pytree(curvature.scale(bend))[0]
+        scale = ravel_pytree(scale)[0]
         loss = lambda y: -problem.log_joint({**held, **unravel(centre + scale * y)}, facts, stats)  # noqa: E731
-        origin = jnp.zeros_like(centre)
-        value = loss(origin)
         # what all products share is taken once
-        gradient, product = jax.linearize(jax.grad(loss), origin)
-        p, product_of_p, decrement, inside = _conjugate_gradients(product, gradient, radius)
+        (value, gradient), along = jax.linearize(jax.value_and_grad(loss), jnp.zeros_like(centre))
+        p, product_of_p, decrement, inside = _conjugate_gradients(lambda v: along(v)[1], gradient, radius)
         gain = -(gradient @ p + 0.5 * p @ product_of_p)
         return unravel(centre + scale * p), value, loss(p), gain, decrement, inside
 
-    return jax.jit(step)
+    def scaled(thetas, held, radius):
+        data = problem.facts, problem.stats
+        bend = curvature.diagonal(curvature.products(problem, {**held, **thetas}, *data))
+        return step(thetas, held, curvature.scale({site: bend[site] for site in thetas}), radius, *data)
+
+    return scaled
 
 
 def find(
@@ -96,7 +98,7 @@ def find(
     kept, start = {n: start[n] for n in held}, {n: v for n, v in start.items() if n not in held}
     thetas, radius, value, decrement = start, float(sum(v.size for v in start.values())) ** 0.5, float("nan"), float("inf")
     for i in range(MAX_STEPS):
-        candidate, value, reached, gain, decrement, inside = step(thetas, kept, radius, problem.facts, problem.stats)
+        candidate, value, reached, gain, decrement, inside = step(thetas, kept, radius)
         value, reached, gain, decrement = (float(v) for v in (value, reached, gain, decrement))
         if value != value or abs(value) == float("inf"):
             raise NumericalError(f"the log density is {-value} at step {i} of the search for the mode")

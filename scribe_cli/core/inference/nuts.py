@@ -108,8 +108,8 @@ def coordinates(problem: Problem, centre: dict, at_mode: bool) -> Coordinates:
     """
     if at_mode and not problem.spec.hierarchical and not problem.spec.mixed:
         return Whitened(around(problem, centre))
-    bend = jax.jit(curvature.negative_diagonal(problem))(centre, problem.facts, problem.stats)
-    return Affine(centre, curvature.scale(bend))
+    products = curvature.products(problem, centre, problem.facts, problem.stats)
+    return Affine(centre, curvature.scale(curvature.diagonal(products)))
 
 
 def posterior(problem: Problem, chains: Chains) -> tuple[Posterior, dict[str, diagnostics.Convergence]]:

@@ -56,9 +56,11 @@ class Problem:
     sites: dict = field(init=False)
 
     def __post_init__(self):
-        object.__setattr__(self, "log_joint", program.log_joint(self.spec, self.lane, centred=self.centred))
-        object.__setattr__(self, "complete_joint", program.log_joint(self.spec, self.lane, mixture.complete, self.centred))
-        object.__setattr__(self, "halves", program.halves(self.spec, self.lane, self.centred))
+        joint = lambda mix: jax.jit(program.log_joint(self.spec, self.lane, mix, self.centred))  # noqa: E731
+        halves = program.halves(self.spec, self.lane, self.centred)
+        object.__setattr__(self, "log_joint", joint(mixture.marginal))
+        object.__setattr__(self, "complete_joint", joint(mixture.complete) if self.spec.mixed else self.log_joint)
+        object.__setattr__(self, "halves", halves and jax.jit(halves))
         object.__setattr__(self, "sites", program.sites(self.spec, self.facts))
 
     def has_cells(self, site: str) -> bool:

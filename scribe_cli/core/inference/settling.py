@@ -7,6 +7,7 @@ by the slopes at both its ends, since values are of all together.
 
 from __future__ import annotations
 
+import functools
 from collections import Counter
 from collections.abc import Callable
 
@@ -53,12 +54,13 @@ class _Search:
     """Moves elements of some sites, all at once and each for itself; two programs, whichever the sites."""
 
     def __init__(self, problem: Problem, on_step: Callable):
-        of = lambda program: lambda at: jax.jit(program)(at, problem.facts, problem.stats)  # noqa: E731
-        self._gradient, self._products = of(jax.grad(problem.complete_joint)), of(curvature.products(problem))
+        data = {"facts": problem.facts, "stats": problem.stats}
+        self._gradient = functools.partial(jax.jit(jax.grad(problem.complete_joint)), **data)
+        self._products = functools.partial(curvature.products, problem, **data)
         self._on_step, self._steps = on_step, 0
 
     def __call__(self, at: dict, sites: list[str]) -> dict:
-        order, slope = list(at), _stacked(self._gradient(at), sites)
+        order, slope = sorted(at), _stacked(self._gradient(at), sites)
         damping = np.full(len(slope), DAMPING)
         for _ in range(ROUNDS):
             found = self._products(at)

@@ -196,9 +196,8 @@ def _host(values: dict) -> dict:
 
 
 def _diagonal(problem: Problem, thetas: dict) -> dict:
-    diagonal = jax.jit(curvature.negative_diagonal(problem))
     if problem.minibatch is None:
-        return diagonal(thetas, problem.facts, problem.stats)
+        return curvature.diagonal(curvature.products(problem, thetas, problem.facts, problem.stats))
     total = {n: np.zeros(v.shape) for n, v in thetas.items()}
     n_cells, size = problem.facts.sizes["cell"], problem.minibatch.size
     for first in range(0, n_cells, size):
@@ -206,7 +205,8 @@ def _diagonal(problem: Problem, thetas: dict) -> dict:
         index = np.arange(first, first + size) - max(0, first + size - n_cells)
         fresh = index >= first
         facts = problem.facts.rows(index, fresh.astype(float))
-        part = diagonal(_take(problem, thetas, index), facts, {"counts": problem.minibatch.read(index)})
+        counts = {"counts": problem.minibatch.read(index)}
+        part = curvature.diagonal(curvature.products(problem, _take(problem, thetas, index), facts, counts))
         for name, h in part.items():
             if problem.has_cells(name):
                 total[name][:, index[fresh]] = np.asarray(h)[:, fresh]
@@ -219,8 +219,8 @@ def _prior_once(problem: Problem, thetas: dict, total: dict) -> dict:
     """Each batch brought the priors of genes and globals along; they count once."""
     n_batches = math.ceil(problem.facts.sizes["cell"] / problem.minibatch.size)
     empty = problem.facts.rows(np.arange(1), np.zeros(1))
-    counts = np.zeros((1, problem.facts.sizes["gene"]))
-    prior = jax.jit(curvature.negative_diagonal(problem))(_take(problem, thetas, np.arange(1)), empty, {"counts": counts})
+    counts = {"counts": np.zeros((1, problem.facts.sizes["gene"]))}
+    prior = curvature.diagonal(curvature.products(problem, _take(problem, thetas, np.arange(1)), empty, counts))
     return {
         n: (h if problem.has_cells(n) else h - (n_batches - 1) * np.asarray(prior[n])) for n, h in total.items()
     }

@@ -54,7 +54,7 @@ def around(problem: Problem, at: dict, seed: int = 0) -> dict:
 
     Every cell has a row of its own: rows that stand for several know less of a cell's spread.
     """
-    params = {"loc": dict(at)} | blocks(jax.jit(curvature.products(problem))(at, problem.facts, problem.stats))
+    params = {"loc": dict(at)} | blocks(curvature.products(problem, at, problem.facts, problem.stats))
     size, unravel = sum(v.size for v in at.values()), ravel_pytree(at)[1]
 
     @jax.jit
