@@ -11,7 +11,7 @@ import xarray
 
 from scribe_cli import load
 from scribe_cli.cli.main import main
-from scribe_cli.core.inference import svi, whitening
+from scribe_cli.core.inference import standardised, svi, whitening
 from scribe_cli.errors import NumericalError
 from scribe_cli.run.fitting import findings
 from tests import fits
@@ -57,10 +57,10 @@ def test_the_middle_stays_where_the_posterior_is_normal():
             x = jax.numpy.concatenate([(thetas[site] - params["loc"][site]).ravel() for site in order])
             return -0.5 * x @ hessian @ x
 
-    found, gain, misfit = whitening.centred(Quadratic, params)
-    assert gain < whitening.MIDDLE and max(v.max() for v in misfit.values()) < svi.FAR
+    found = whitening.centred(Quadratic, params)
+    assert found.left < whitening.MIDDLE and found.lost < 1e-9 and max(v.max() for v in found.misfit.values()) < svi.FAR
     for site in order:
-        np.testing.assert_allclose(found["loc"][site], params["loc"][site], atol=1e-9)
+        np.testing.assert_allclose(found.params["loc"][site], params["loc"][site], atol=1e-9)
 
 
 def falling(steepness):
@@ -88,12 +88,54 @@ def test_an_element_that_falls_off_steeply_does_not_hold_the_others_back():
     plain = np.linspace(0.3, 1.5, 40)
     steep = plain.copy()
     steep[7] = 4.5
-    (found, left, misfit), (alone, of_plain, _) = (whitening.centred(*falling(v)) for v in (steep, plain))
-    assert left < whitening.MIDDLE and of_plain < whitening.MIDDLE
-    others, sd = np.arange(40) != 7, np.exp(alone["log_sd"]["x"].ravel())
-    moved = np.abs(found["loc"]["x"] - alone["loc"]["x"]).ravel() / sd
+    found, alone = (whitening.centred(*falling(v)) for v in (steep, plain))
+    assert found.left < whitening.MIDDLE and alone.left < whitening.MIDDLE
+    others, sd = np.arange(40) != 7, np.exp(alone.params["log_sd"]["x"].ravel())
+    moved = np.abs(found.params["loc"]["x"] - alone.params["loc"]["x"]).ravel() / sd
     assert moved[others].max() < 0.1
-    assert misfit["x"].argmax() == 7 and misfit["x"].max() > svi.FAR  # no Normal with the curvature of the mode will do for it
+    assert found.misfit["x"].argmax() == 7 and found.misfit["x"].max() > svi.FAR  # no Normal with the curvature of the mode will do for it
+
+
+def falling_together(steepness):
+    """(a problem, its Laplace guide, variance of the sums): each element is three sites, whose sum falls off to one side."""
+    names = ("x", "y", "z")
+
+    class Falling:
+        facts, stats = None, None
+
+        @staticmethod
+        def log_joint(thetas, facts, stats):
+            each = jax.numpy.concatenate([thetas[name].reshape(1, -1) for name in names])
+            return -jax.numpy.sum(each**2) / 8.0 - jax.numpy.sum(jax.numpy.exp(-steepness * each.sum(0)))
+
+    mode = highest_sum(steepness, 0.0)
+    bend = np.eye(3) / 4.0 + (steepness**2 * np.exp(-steepness * mode))[:, None, None]
+    at = lambda v: jax.numpy.asarray(v).reshape(1, 1, -1)  # noqa: E731
+    products = {name: np.stack([at(bend[:, i, j]) for j in range(3)]) for i, name in enumerate(names)}
+    return Falling, {"loc": {name: at(mode / 3.0) for name in names}} | whitening.blocks(products), np.linalg.inv(bend).sum((1, 2))
+
+
+def highest_sum(steepness, variance):
+    """Of -t^2 / 24 - E[e^(-steepness (t + z))], z of this variance."""
+    t = np.zeros(len(steepness))
+    for _ in range(200):
+        fall = np.exp(-steepness * t + steepness**2 * variance / 2.0)
+        t = t + (steepness * fall - t / 12.0) / (1.0 / 12.0 + steepness**2 * fall)
+    return t
+
+
+@pytest.mark.parametrize("costly", [True, False])
+def test_what_is_lost_for_want_of_draws_is_told_and_more_are_taken_where_they_cost_little(monkeypatch, costly):
+    """Against the ELBO itself, whose E[e^(-s x)] is e^(-s m + s^2 v / 2)."""
+    monkeypatch.setattr(whitening, "MOST", 0 if costly else 60_000)
+    steepness = np.linspace(0.3, 1.0, 300)
+    problem, params, variance = falling_together(steepness)
+    found = whitening.centred(problem, params)
+    elbo = lambda m: -(m**2).sum() / 8.0 - np.exp(-steepness * m.sum(0) + steepness**2 * variance / 2.0).sum()  # noqa: E731
+    middle = np.stack([np.ravel(v) for v in found.params["loc"].values()])
+    lost = elbo(np.tile(highest_sum(steepness, variance) / 3.0, (3, 1))) - elbo(middle)
+    assert 0.5 < found.lost / lost < 2.0 and found.left < whitening.MIDDLE
+    assert (found.draws == 16 and lost > standardised.bearable(900)) if costly else (found.draws > 16 and lost < standardised.bearable(900))
 
 
 def test_what_is_far_from_a_normal_is_named():

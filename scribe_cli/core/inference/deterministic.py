@@ -20,14 +20,12 @@ from ..numerics import counts
 from . import arrow, ascent, curvature, standardised, whitening
 from .guides import laplace, mean_field
 from .problem import Problem
+from .standardised import MORE, MOST, READ
 
 TOLERANCE = 1e-2  # nats, of the decrement
-LOST, LITTLE = 1e-3, 0.05  # nats that may be lost for want of draws: of each parameter of the guide, and where these are few
 PAIRS = 8  # of draws, in one call
-MORE = 4  # times as many draws check the others
 STEPS = 25  # that more draws will take, at least
-# gradients of the log joint: no fewer, since Adam takes 2,000 and more; no more; and numbers that their sums may read in all
-FEWEST, MOST, READ = 3_000, 60_000, 5e8
+FEWEST = 3_000  # gradients of the log joint that are always allowed, since Adam takes 2,000 and more
 FEWEST_OF_HALVES = 12_000  # which cost a fraction
 
 
@@ -151,7 +149,7 @@ def fit(problem: Problem, start: dict, seed: int, on_step: Callable = lambda **_
     elbo = Elbo(problem, start)
     x, memory, losses, shortfall = np.zeros(elbo.size), ascent.Memory(elbo.inverse), [], np.inf
     pairs = PAIRS * -(-standardised.fewest(elbo.shapes) // PAIRS)
-    allowed, limit = _affordable(problem), max(LITTLE, LOST * elbo.free)
+    allowed, limit = _affordable(problem), standardised.bearable(elbo.free)
     # the scales of a hierarchy have laws with heavy tails, and few draws are seldom enough: it is seen before the last nats
     rough = problem.spec.hierarchical
 
@@ -189,13 +187,9 @@ def _affordable(problem: Problem) -> int:
 
 
 def _shortfall(elbo: Elbo, reached: ascent.Ascent, memory: ascent.Memory, pairs: int, seed: int) -> float:
-    """Nats by which the ELBO there is below its maximum, since its draws are finitely many.
-
-    The slope of fresh draws has the errors of both: E[g' H^-1 g] = (1 + 1/MORE) of what those at x alone would give. What the
-    fixed draws themselves have left there is not for want of draws: of a rough ascent it is as much as may be lost.
-    """
+    """Of a rough ascent what is left is as much as may be lost."""
     _, slope = elbo(elbo.draws(MORE * pairs, seed + 1), reached.x)
-    return max(float(slope @ memory(slope)) / 2 - reached.decrement, 0.0) / (1 + 1 / MORE)
+    return standardised.lost(slope, memory, reached.decrement)
 
 
 def _why(reached: ascent.Ascent, gradients: int, allowed: int) -> str:

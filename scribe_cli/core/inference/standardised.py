@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from itertools import groupby
 
 import numpy as np
@@ -17,6 +17,9 @@ from scipy.optimize import brentq
 from scipy.special import ndtri
 
 FOURTH = 3.0  # moment of a standard Normal
+MORE = 4  # times as many fresh draws check those that were climbed with
+LOST, LITTLE = 1e-3, 0.05  # nats that may be lost for want of draws: of each parameter that they find, and where these are few
+MOST, READ = 60_000, 5e8  # gradients of a log joint that a guide may take, and numbers that their sums may read in all
 SINGULAR = 0.02  # smallest eigenvalue of the correlations of an element's sites, below which its draws are made again
 
 
@@ -33,6 +36,21 @@ def magnitudes(pairs: int) -> np.ndarray:
 def fewest(shapes: Mapping[str, tuple[int, ...]]) -> int:
     """Pairs of draws, twice as many as there are sites of one shape, that they may be orthogonal and still scattered."""
     return 2 * max(Counter(shapes.values()).values())
+
+
+def bearable(parameters: int) -> float:
+    """Nats that may be lost for want of draws that find so many parameters."""
+    return max(LITTLE, LOST * parameters)
+
+
+def lost(slope: np.ndarray, inverse: Callable, left: float) -> float:
+    """Nats by which an ELBO is below its maximum where that of fixed draws is highest, since these are finitely many.
+
+    slope: there, of MORE times as many fresh draws; inverse: of the negative Hessian, as a function. The slope has the errors of
+    both: E[g' H^-1 g] = (1 + 1/MORE) of what those of the fixed draws alone would give. left: what these have not gained yet, which
+    is not for want of draws.
+    """
+    return max(float(slope @ inverse(slope)) / 2 - left, 0.0) / (1 + 1 / MORE)
 
 
 def draws(shapes: Mapping[str, tuple[int, ...]], pairs: int, seed: int) -> dict[str, np.ndarray]:

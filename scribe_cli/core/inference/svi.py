@@ -126,9 +126,12 @@ def _laplace(problem: Problem, found: mode.Mode, losses: list[float], seed: int,
     """The curvature at the mode. `spec.hierarchical` and components have none that tells of the posterior (refusals.py)."""
     if problem.minibatch is not None or problem.row_of_cell is not None:
         raise ValueError("a Laplace guide needs every cell in a row of its own, all of them at once (DESIGN.md 1.3)")
-    params, gain, misfit = whitening.centred(problem, whitening.around(problem, found.thetas, seed), seed, on_step)
-    converged = found.converged and gain < STILL_TO_GAIN
-    return Fitted(params, found, np.array(losses), np.zeros(len(losses)), converged, gain, 0.0, "newton", _not_normal(problem, misfit))
+    middle = whitening.centred(problem, whitening.around(problem, found.thetas, seed), seed, on_step)
+    converged = found.converged and middle.left < STILL_TO_GAIN
+    figures = {"guide_shortfall": middle.lost, "guide_draws": middle.draws, "guide_gradients": middle.gradients}
+    figures |= _not_normal(problem, middle.misfit)
+    rates = np.zeros(len(losses))
+    return Fitted(middle.params, found, np.array(losses), rates, converged, middle.left, 0.0, "newton", figures)
 
 
 def _not_normal(problem: Problem, misfit: Mapping) -> dict[str, int]:

@@ -22,6 +22,7 @@ from ...errors import NumericalError
 from . import arrow, ascent, curvature, elementwise, settling, standardised
 from .guides import laplace
 from .problem import Problem, purpose_key
+from .standardised import MORE, MOST, READ
 
 STEPS = 40
 RANK = 8
@@ -68,18 +69,31 @@ def around(problem: Problem, at: dict, seed: int = 0) -> dict:
     return params | {f"{laplace.DIRECTION}{k}": unravel(jnp.asarray(d)) for k, d in enumerate(directions)}
 
 
-def centred(problem: Problem, params: dict, seed: int = 0, on_step: Callable = lambda **_: None) -> tuple[dict, float, dict]:
-    """(the same guide with its location where the ELBO is highest, what is left to gain there, in nats, {site: misfit}).
+@dataclass(frozen=True)
+class Middle:
+    """A Laplace guide with its location where the ELBO is highest.
 
-    A mode is not the middle of a posterior: where every cell has a capture of its own, its error in what they share is of many
+    left, lost: nats that are still to gain there, and that are lost since the draws are finitely many, of which there were
+    `draws`; gradients: of the log joint, in all. misfit: {site: E[(slope + y)^2]} of each element in y, the Fisher divergence of
+    a posterior from its guide: 0 where it is that Normal, 1 where the error of the slope is as large as the slope of that Normal.
+    """
+
+    params: dict
+    left: float
+    lost: float
+    draws: int
+    gradients: int
+    misfit: dict
+
+
+def centred(problem: Problem, params: dict, seed: int = 0, on_step: Callable = lambda **_: None) -> Middle:
+    """A mode is not the middle of a posterior: where every cell has a capture of its own, its error in what they share is of many
+
     posterior sds. The ELBO of fixed draws is climbed, and its own Hessian tells what is left. That is not the identity, as the
     log joint's is at the mode: where a law is flat to one side and falls off steeply to the other, as that of k_off, the draws
     that fall make it tens of times as large in some genes. Joint steps short enough for these would leave all others behind, so
-    that genes with several parameters come first, each for itself. NumericalError where the log density is not finite around
-    the mode.
-
-    misfit: E[(slope + y)^2] of each element in y, the Fisher divergence of a posterior from its guide: 0 where it is that Normal,
-    1 where the error of the slope is as large as the slope of that Normal.
+    that genes with several parameters come first, each for itself. Where the draws were too few, and more of them cost little,
+    the location is moved on with these. NumericalError where the log density is not finite around the mode.
     """
     elbo, steps = _Elbo(problem, params, seed), itertools.count(1)
     told = lambda value, gain: on_step(phase="centre", step=next(steps), loss=-value, gain=gain)  # noqa: E731
@@ -90,14 +104,23 @@ def centred(problem: Problem, params: dict, seed: int = 0, on_step: Callable = l
             _, slope = _finite(*evaluate(origin))
             x = elementwise.climb(evaluate, origin, slope, at, lambda gain: told(elbo.value, gain))
             params = elbo.moved(params, laplace.within, x)
-    evaluate, memory = elbo.along(params, _shared), ascent.Memory(elbo.inverse, look)
-    reached = ascent.climb(evaluate, origin, memory, MIDDLE, False, told, lambda: elbo.calls < CALLS)
-    params = elbo.moved(params, _shared, reached.x)
-    if reached.converged:
-        return params, reached.decrement, elbo.misfit
-    _, slope = _finite(*evaluate(reached.x))
-    left = ascent.newton(evaluate, reached.x, slope, memory)[1]
-    return params, left, elbo.misfit
+    while True:
+        evaluate, memory, allowed = elbo.along(params, _shared), ascent.Memory(elbo.inverse, look), elbo.calls + CALLS
+        reached = ascent.climb(evaluate, origin, memory, MIDDLE, False, told, lambda: elbo.calls < allowed)  # noqa: B023
+        left = reached.decrement
+        if not reached.converged:
+            _, slope = _finite(*evaluate(reached.x))
+            left = ascent.newton(evaluate, reached.x, slope, memory)[1]
+        lost = standardised.lost(elbo.fresh(lambda: evaluate(reached.x))[1], memory, left)  # noqa: B023
+        params = elbo.moved(params, _shared, reached.x)
+        if lost < standardised.bearable(elbo.size) or elbo.gradients + MORE * elbo.draws * CALLS > _affordable(problem):
+            return Middle(params, left, lost, elbo.draws, elbo.gradients, elbo.misfit)
+        elbo.take_more()
+
+
+def _affordable(problem: Problem) -> float:
+    """Gradients of a log joint, as far as its size allows."""
+    return min(READ / max(sum(np.size(v) for v in jax.tree.leaves(problem.stats)), 1), MOST)
 
 
 def _finite(value: float, slope: np.ndarray) -> tuple[float, np.ndarray]:
@@ -120,9 +143,10 @@ class _Elbo:
     def __init__(self, problem: Problem, params: dict, seed: int):
         self.shapes = {site: params["loc"][site].shape for site in sorted(params["loc"])}  # the order of ravel_pytree
         flat, self._unravel = ravel_pytree(params["loc"])
-        self.size, self.calls, self.value, self.misfit, self._of = flat.size, 0, np.nan, {}, (problem.facts, problem.stats)
-        found = standardised.draws(self.shapes, max(PAIRS, standardised.fewest(self.shapes)), seed)
-        self._draws = {site: jnp.concatenate([z, -z]) for site, z in found.items()}
+        self.size, self.value, self.misfit, self._of = flat.size, np.nan, {}, (problem.facts, problem.stats)
+        self.calls = self.gradients = 0
+        self._seed, self._pairs = seed, max(PAIRS, standardised.fewest(self.shapes))
+        self._parts = self._drawn(1, seed)
 
         def mean(params, draws, facts, stats):
             def of(eps):
@@ -135,13 +159,36 @@ class _Elbo:
 
         self._mean = jax.jit(mean)
 
+    @property
+    def draws(self) -> int:
+        return 2 * self._pairs * len(self._parts)
+
+    def _drawn(self, parts: int, seed: int) -> list[dict]:
+        """Draws in parts, so that any number of them is one program."""
+        found = standardised.draws(self.shapes, parts * self._pairs, seed)
+        both = {site: np.stack([z, -z], 1).reshape(parts, 2 * self._pairs, *z.shape[1:]) for site, z in found.items()}
+        return [{site: jnp.asarray(z[i]) for site, z in both.items()} for i in range(parts)]
+
+    def take_more(self) -> None:
+        self._parts = self._drawn(MORE * len(self._parts), self._seed)
+
+    def fresh(self, evaluate: Callable):
+        """What evaluate() is with MORE times as many other draws."""
+        kept, self._parts = self._parts, self._drawn(MORE * len(self._parts), self._seed + 1)
+        found = evaluate()
+        self._parts = kept
+        return found
+
     def along(self, params: dict, move: Callable) -> Callable:
         """f(x) -> (value, slope (n,)) where the location is moved by move(params, y), linear in y, whose numbers x (n,) are."""
         to_y = jax.jit(lambda params, slope: jax.linear_transpose(lambda x: move(params, self._unravel(x)), np.zeros(self.size))(slope)[0])
 
         def evaluate(x: np.ndarray) -> tuple[float, np.ndarray]:
             self.calls += 1
-            value, slope, self.misfit = self._mean(self.moved(params, move, x), self._draws, *self._of)
+            self.gradients += self.draws
+            moved = self.moved(params, move, x)
+            parts = [self._mean(moved, part, *self._of) for part in self._parts]
+            value, slope, self.misfit = jax.tree.map(lambda *v: np.mean(v, 0), *parts)
             self.value = float(value)
             return self.value, np.asarray(to_y(params, slope))
 

@@ -118,7 +118,8 @@ def _svi(d) -> str:
     if d["optimiser"] == "newton":
         return (
             f"the fit has converged: the mode was found in {d['mode_steps']:,} steps, and moving the guide on from where it is "
-            f"would gain {words.number(d['elbo_gain_last_window'])} nats"
+            f"would gain {words.number(d['elbo_gain_last_window'])} nats, and more draws than {d['guide_draws']:,} would gain "
+            f"{words.number(d['guide_shortfall'])}"
         )
     mode = f"the mode was found first, in {d['mode_steps']:,} steps; " if "mode_steps" in d else ""
     if d["optimiser"] == "lbfgs":
