@@ -128,8 +128,13 @@ def _laplace(problem: Problem, found: mode.Mode, losses: list[float], seed: int,
         raise ValueError("a Laplace guide needs every cell in a row of its own, all of them at once (DESIGN.md 1.3)")
     middle = whitening.centred(problem, whitening.around(problem, found.thetas, seed), seed, on_step)
     converged = found.converged and middle.left < STILL_TO_GAIN
-    figures = {"guide_shortfall": middle.lost, "guide_draws": middle.draws, "guide_gradients": middle.gradients}
-    figures |= _not_normal(problem, middle.misfit)
+    figures = {
+        "guide_decrement": middle.left,
+        "guide_shortfall": middle.lost,
+        "guide_draws": middle.draws,
+        "guide_gradients": middle.gradients,
+        **_not_normal(problem, middle.misfit),
+    }
     rates = np.zeros(len(losses))
     return Fitted(middle.params, found, np.array(losses), rates, converged, middle.left, 0.0, "newton", figures)
 

@@ -38,8 +38,8 @@ OF_METHOD = {
         "mode_log_joint",
         "mode_decrement",
         "mode_steps",
-        # of the deterministic optimiser of a mean-field guide: nats left in its ELBO, nats lost since its draws are so many,
-        # these, and the gradients of the log joint that it took
+        # of a guide that is found without chance: nats left in its ELBO, nats lost since its draws are so many, these, and the
+        # gradients of the log joint that it took
         "guide_decrement",
         "guide_shortfall",
         "guide_draws",
