@@ -177,7 +177,7 @@ def test_it_ends_where_many_fresh_draws_say_too(name):
     ended = deterministic.fit(p, start, 42)
     assert not ended.why and ended.decrement < deterministic.TOLERANCE
     elbo = deterministic.Elbo(p, start)
-    allowed = max(deterministic.LITTLE, deterministic.LOST * elbo.size)
+    allowed = standardised.bearable(elbo.size)
     assert ended.shortfall < allowed and len(ended.losses) < 100
     best = ascent.climb(functools.partial(elbo, elbo.draws(256, 7)), np.zeros(elbo.size), ascent.Memory(), 1e-3, False, lambda *_: None, lambda: True)
     apart = jax.tree.map(lambda a, b: np.asarray(a - b), ended.params, elbo.params(best.x))
