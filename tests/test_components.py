@@ -9,7 +9,7 @@ import pytest
 from scipy.sparse import csr_array
 
 from scribe_cli.core.axes import COMPONENT
-from scribe_cli.core.inference import mode
+from scribe_cli.core.inference import components, mode
 from scribe_cli.core.inference.components import responsibilities
 from scribe_cli.core.model import program
 from scribe_cli.run.fitting import assemble, findings
@@ -267,6 +267,14 @@ def test_poor_data_with_labels_get_probabilities(name):
     label[:2] = [2, 0][: len(label)]
     p = responsibilities(csr_array(POOR[name].astype(np.int32)), 3, labels=label, confidence=3.0)
     assert_probabilities(p, 3, len(label))
+
+
+def test_rounding_does_not_tell_equal_cells_apart():
+    """What the decomposition leaves of directions in which no cell differs is no reason to start elsewhere."""
+    csr = csr_array(POOR["all cells equal"].astype(float))
+    space = components._space(csr, 3, np.random.default_rng(0))
+    assert space.shape[1] > 1 and (space == space[:1]).all() and (space[:, 1:] == 0).all()
+    np.testing.assert_array_equal(components._distance(space, space[:3]), np.zeros((30, 3)))
 
 
 def test_equal_cells_have_equal_probabilities():

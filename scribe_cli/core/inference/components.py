@@ -14,6 +14,7 @@ GENES = 2000  # of the largest variance beyond Poisson, in which cells are told 
 CELLS = 20_000  # at most, from which a start is learnt
 STARTS = 12
 STEPS, STILL = 200, 1e-7  # of EM; a relative gain of the likelihood below which it has ended
+DIGITS = 9  # of places in that space, where a cell is at most 1 from the origin: what differs by less is rounding
 SMOOTHING = 0.5  # counts a gene of a component is given, in the shares of the whole
 
 
@@ -85,8 +86,8 @@ def _space(counts: csr_array, k: int, rng) -> np.ndarray:
     n = min(max(k + 3, 6), min(counts.shape) - 1)
     if n < 1:
         return np.asarray(roots.todense(), float)
-    left, size, _ = svds(csr_array(roots), n, v0=rng.random(min(counts.shape)))
-    return left[:, ::-1] * size[::-1]
+    _, _, right = svds(csr_array(roots), n, v0=rng.random(min(counts.shape)))
+    return np.round(roots @ right[::-1].T, DIGITS)
 
 
 def _centres(space: np.ndarray, labels: np.ndarray, k: int, rng) -> np.ndarray:
@@ -102,8 +103,8 @@ def _centres(space: np.ndarray, labels: np.ndarray, k: int, rng) -> np.ndarray:
 
 
 def _distance(space: np.ndarray, centres: np.ndarray) -> np.ndarray:
-    """(cells, centres), squared."""
-    return ((space**2).sum(1)[:, None] - 2.0 * space @ centres.T + (centres**2).sum(1)).clip(0.0)
+    """(cells, centres), squared; of equal places exactly 0."""
+    return np.stack([((space - centre) ** 2).sum(1) for centre in centres], 1)
 
 
 def _em(counts: csr_array, start: np.ndarray, prior: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
