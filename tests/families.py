@@ -154,7 +154,7 @@ def outcome(name: str) -> Outcome:
     asked, collected = read(family.recipe | CHAINS, counts, **family.obs)
     spec = asked.resolve()
     found = inference.infer(collected, spec, asked, Console(quiet=True)).posterior
-    problem = assemble.problem(collected, spec, "auto", None, share_rows=False)
+    problem = assemble.problem(collected, spec, "auto", None, fill=False)
     long, sound = long_chains(problem, family, assemble.start(collected, problem))
     gaps = {parameter: gap(draws, long[parameter]) for parameter, draws in log_values(found).items()}
     whose = max(gaps, key=gaps.get)

@@ -63,7 +63,7 @@ class Study:
 
     @cached_property
     def problem(self) -> Problem:
-        return assemble.problem(self.collected, self.spec, "auto", None, share_rows=True)
+        return assemble.problem(self.collected, self.spec, "auto", None, fill=True)
 
     def posterior(self) -> Posterior:
         """As a recipe that says no more gets it."""
@@ -132,7 +132,7 @@ def coverage(truth: Truth, posterior: Posterior) -> dict[str, float]:
 
 def laplace(one: Study, n: int = 1000) -> Posterior:
     """Draws from the Gaussian at the mode with the whole Hessian: the joint structure that a mean-field guide lacks."""
-    problem = assemble.problem(one.collected, one.spec, "auto", None, share_rows=False)
+    problem = assemble.problem(one.collected, one.spec, "auto", None, fill=False)
     found = mode.find(problem, assemble.start(one.collected, problem))
     centre, unravel = ravel_pytree(found.thetas)
 
@@ -221,7 +221,7 @@ def elbos(one: Study, n_runs: int = 3) -> tuple[float, list[float]]:
 
 def minibatched(one: Study, size: int) -> tuple[float, float, bool]:
     """(ELBO of the default fit, of the default fit in minibatches of `size` cells, whether that says it converged)."""
-    whole, parts = one.problem, assemble.problem(one.collected, one.spec, "auto", size, share_rows=True)
+    whole, parts = one.problem, assemble.problem(one.collected, one.spec, "auto", size, fill=True)
     options = inference.svi_options(one.config)
     by_all, by_parts = (svi.fit(p, assemble.start(one.collected, p), options) for p in (whole, parts))
     return elbo(whole, by_all.params), elbo(whole, by_parts.params), by_parts.converged

@@ -19,7 +19,7 @@ from tests import planted, recovery
 def fitted():
     """(posterior at the mode, its counts, nodes), of a gated model with capture."""
     one = recovery.study("zinbvcp", cells=120, genes=30)
-    problem = assemble.problem(one.collected, one.spec, "auto", None, share_rows=False)
+    problem = assemble.problem(one.collected, one.spec, "auto", None, fill=False)
     options = svi.Options(guide="laplace", n_samples=2)
     found = svi.posterior(problem, svi.fit(problem, assemble.start(one.collected, problem), options), options)
     return found, one.collected.counts, interpolation.Nodes(interpolation.of(problem), 0.25)
@@ -53,10 +53,10 @@ def test_an_error_beyond_half_a_nat_or_none_at_all_is_said(total):
 def test_a_fit_goes_on_where_its_nodes_were_too_few(recipe, monkeypatch):
     """To where one ends that had enough from the start."""
     one, options, said = study(recipe), svi.Options(guide="laplace", n_samples=2), []
-    right = assemble.problem(one.collected, one.spec, "auto", None, share_rows=False)
+    right = assemble.problem(one.collected, one.spec, "auto", None, fill=False)
     with monkeypatch.context() as few:
         few.setattr(interpolation.chebyshev, "needed", lambda half, strip: 6)
-        wrong = assemble.problem(one.collected, one.spec, "auto", None, share_rows=False)
+        wrong = assemble.problem(one.collected, one.spec, "auto", None, fill=False)
     ends = {}
     for name, problem in (("right", right), ("wrong", wrong)):
         fitted = svi.fit(problem, assemble.start(one.collected, problem), options)
@@ -79,7 +79,7 @@ def study(recipe):
 def test_what_is_lost_between_nodes_is_no_less_than_what_is_wrong():
     """The last coefficients against the lane of many nodes, at the start of a gated model."""
     one = recovery.study("zinbvcp", cells=120, genes=30)
-    problem = assemble.problem(one.collected, one.spec, "auto", None, share_rows=False)
+    problem = assemble.problem(one.collected, one.spec, "auto", None, fill=False)
     sites = assemble.moments(one.collected, problem)
     log_joint = jax.jit(problem.log_joint)
     exact = float(log_joint(sites, problem.facts, problem.stats))

@@ -29,13 +29,14 @@ def fit(folder: Path, n_cells: int, n_genes: int, seed: int) -> int:
 
 RECIPES = {
     "separable": "{model: nbvcp, parameterization: mean_odds, priors: {organism: human}}",
+    "each cell in a row of its own": "{model: nbvcp, parameterization: mean_odds, priors: {organism: human}, guide: {family: laplace}}",
     "smooth": "{model: zinbvcp, parameterization: mean_prob, unconstrained: true, prob_prior: gaussian, priors: {organism: human}}",
 }
 
 
-@pytest.mark.parametrize("lane", RECIPES)
-def test_data_of_like_size_compile_nothing(tmp_path, lane):
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_data_of_like_size_compile_nothing(tmp_path, recipe):
     """Other numbers of cells and genes, of distinct totals, of counts and the genes that have them; other parameters."""
-    (tmp_path / "recipe.yaml").write_text(RECIPES[lane])
+    (tmp_path / "recipe.yaml").write_text(RECIPES[recipe])
     assert fit(tmp_path, 150, 160, seed=1) > 50
     assert fit(tmp_path, 145, 155, seed=2) == 0

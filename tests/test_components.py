@@ -176,7 +176,7 @@ def start_of(recipe, counts, **obs):
     """{parameter: lifted value} at which a fit of the recipe starts, and the spec."""
     asked, collected = recovery.read(recipe, counts, **obs)
     spec = asked.resolve()
-    problem = assemble.problem(collected, spec, "auto", None, share_rows=True)
+    problem = assemble.problem(collected, spec, "auto", None, fill=True)
     at = program.thetas(spec, problem.cells, problem.by_cell(assemble.start(collected, problem)), problem.centred)
     return {name: np.asarray(v) for name, v in at.items()}, spec
 
@@ -288,7 +288,7 @@ def test_many_counts_leave_cells_where_they_are_told_apart():
     """The start is the mode with each cell held at its component, so that the mode is near."""
     truth = mixtures.planted(3, n_cells=150, n_genes=60, library=50_000.0, changed=0.5, fold=0.7)
     asked, collected = recovery.read({"model": "nbvcp", "parameterization": "mean_odds", "n_components": 3}, truth.counts)
-    problem = assemble.problem(collected, asked.resolve(), "auto", None, share_rows=True)
+    problem = assemble.problem(collected, asked.resolve(), "auto", None, fill=True)
     found = mode.find(problem, assemble.start(collected, problem))
     assert found.converged and found.steps <= 20  # 73 from the moments alone
 

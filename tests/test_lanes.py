@@ -331,8 +331,8 @@ def test_equal_cells_of_a_dataset_share_a_row():
     u = recipes.COUNTS[np.arange(2 * n) % n]  # each cell once more, in the same dataset
     obs = {"batch": np.array(["a", "b"])[recipes.DATASET_OF_CELL[np.arange(2 * n) % n]]}
     _, twice = recovery.read(RECIPES[name], u, **obs)
-    shared = assemble.problem(twice, spec, "auto", None, share_rows=True)
-    separate = assemble.problem(twice, spec, "dense", None, share_rows=False)
+    shared = assemble.problem(twice, spec, "auto", None, fill=True)
+    separate = assemble.problem(twice, spec, "dense", None, fill=False)
     kinds = {(d, t, p) for d, t, p in zip(obs["batch"], u.sum(1), twice.counts.library, strict=True)}
     assert shared.lane.name == "separable" and int((shared.facts.weight > 0).sum()) == len(kinds) < 2 * n == separate.facts.sizes["cell"]
     rng, totals = np.random.default_rng(0), []

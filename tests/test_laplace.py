@@ -20,6 +20,16 @@ from tests.test_whitening import at_mode, problem_of
 LAPLACE = svi.Options(guide="laplace")
 
 
+class Problem:
+    """What the guide asks of one, but for its log joint: no data, no padding."""
+
+    facts, stats = None, None
+
+    @staticmethod
+    def weights(values):
+        return jax.tree.map(np.ones_like, values)
+
+
 @functools.cache
 def fitted(name):
     problem, start = problem_of(name)
@@ -49,9 +59,7 @@ def test_the_middle_stays_where_the_posterior_is_normal():
     flat = {site: np.zeros_like(v) for site, v in params["loc"].items()}
     order = sorted(flat)
 
-    class Quadratic:
-        facts, stats = None, None
-
+    class Quadratic(Problem):
         @staticmethod
         def log_joint(thetas, facts, stats):
             x = jax.numpy.concatenate([(thetas[site] - params["loc"][site]).ravel() for site in order])
@@ -66,9 +74,7 @@ def test_the_middle_stays_where_the_posterior_is_normal():
 def falling(steepness):
     """(a problem, its Laplace guide): elements flat to one side, that fall off to the other as steeply as each is told."""
 
-    class Falling:
-        facts, stats = None, None
-
+    class Falling(Problem):
         @staticmethod
         def log_joint(thetas, facts, stats):
             x = thetas["x"].ravel()
@@ -100,9 +106,7 @@ def falling_together(steepness):
     """(a problem, its Laplace guide, variance of the sums): each element is three sites, whose sum falls off to one side."""
     names = ("x", "y", "z")
 
-    class Falling:
-        facts, stats = None, None
-
+    class Falling(Problem):
         @staticmethod
         def log_joint(thetas, facts, stats):
             each = jax.numpy.concatenate([thetas[name].reshape(1, -1) for name in names])
@@ -147,9 +151,7 @@ def test_what_is_far_from_a_normal_is_named():
 def test_a_density_that_is_not_finite_around_the_mode_is_an_error():
     _, params, _ = at_mode("nbdm_anchor_mean_disp")
 
-    class Nowhere:
-        facts, stats = None, None
-
+    class Nowhere(Problem):
         @staticmethod
         def log_joint(thetas, facts, stats):
             return sum(v.sum() for v in thetas.values()) * np.nan

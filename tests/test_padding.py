@@ -11,7 +11,8 @@ import pandas as pd
 import pytest
 import scipy.sparse
 
-from scribe_cli.core.inference import curvature
+from scribe_cli.core.inference import curvature, mode, whitening
+from scribe_cli.core.inference.guides import laplace
 from scribe_cli.core.padding import ladder, of_kinds
 from scribe_cli.data.counts import CountData
 from scribe_cli.data import labels
@@ -60,7 +61,7 @@ def collected(name: str):
 def test_value_slope_and_curvature_are_those_without(name):
     """Of the log joint on filled-up shared rows, and on every cell by itself; of padding all are 0."""
     of_data, spec = collected(name)
-    filled, plain = (assemble.problem(of_data, spec, "auto", None, share_rows=shared) for shared in (True, False))
+    filled, plain = (assemble.problem(of_data, spec, "auto", None, fill=shared) for shared in (True, False))
     plain = assemble.replace(plain, centred=filled.centred)
     assert filled.facts.sizes["gene"] == ladder(N_GENES) > N_GENES
     n = len(of_data.kinds.total) if filled.lane.shares_rows else N_CELLS
@@ -79,10 +80,31 @@ def test_value_slope_and_curvature_are_those_without(name):
         np.testing.assert_allclose(one, of_cells[site], rtol=1e-9, atol=1e-9)
 
 
+@pytest.mark.parametrize("name", ["separable", "gated", "smooth twostate"])
+def test_a_laplace_guide_is_the_one_without(name):
+    """Where each cell has a row of its own; padding is a standard Normal that no direction meets."""
+    of_data, spec = collected(name)
+    filled, plain = (assemble.problem(cells, spec, "auto", None, fill=cells.each) for cells in (of_data.apart(), of_data))
+    assert filled.apart and filled.facts.sizes["gene"] > N_GENES and filled.facts.sizes["cell"] > N_CELLS
+    start = mode.find(filled, assemble.moments(of_data.apart(), filled)).thetas
+    found, expected = whitening.around(filled, start), whitening.around(plain, filled.by_cell(start))
+    spread = laplace.log_sd(expected)
+    for site, log_sd in filled.by_cell(laplace.log_sd(found)).items():
+        np.testing.assert_allclose(log_sd, spread[site], atol=1e-3)
+    for site, weight in filled.weights(start).items():
+        for group in (found["log_sd"], *laplace.groups(found, laplace.DIRECTION).values()):
+            assert not np.asarray(group[site])[weight == 0].any()
+    middle, other_draws = whitening.centred(filled, found), whitening.centred(plain, expected)
+    assert max(middle.left, other_draws.left) < whitening.MIDDLE
+    for site, loc in filled.by_cell(middle.params["loc"]).items():
+        off = (loc - other_draws.params["loc"][site]) / np.exp(spread[site])
+        assert np.sqrt(np.mean(np.square(off))) < 0.2, site  # the draws of each may lose .05 nats
+
+
 @pytest.mark.parametrize("name", ["separable", "gene hierarchy", "datasets", "smooth", "mixture"])
 def test_weights_add_up_to_what_there_is(name):
     of_data, spec = collected(name)
-    filled, plain = (assemble.problem(of_data, spec, "auto", None, share_rows=shared) for shared in (True, False))
+    filled, plain = (assemble.problem(of_data, spec, "auto", None, fill=shared) for shared in (True, False))
     for site, found in filled.sites.items():
         total = float(np.broadcast_to(filled.weight_of(site), found.shape).sum())
         assert total == np.prod(plain.sites[site].shape)

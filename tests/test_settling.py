@@ -14,7 +14,7 @@ from tests.test_lanes import RESOLVED, collected
 
 def of(name: str):
     c = collected(name)
-    p = assemble.problem(c, RESOLVED[name], "auto", None, share_rows=False)
+    p = assemble.problem(c, RESOLVED[name], "auto", None, fill=False)
     return p, jax.tree.map(jnp.asarray, assemble.moments(c, p))
 
 

@@ -46,7 +46,7 @@ def test_no_more_than_a_few_and_none_that_is_near_one_or_not_known():
 
 def problem_of(name):
     asked, collected = recovery.read(recipes.RECIPES[name], recipes.COUNTS, **BATCH)
-    problem = assemble.problem(collected, asked.resolve(), "auto", None, share_rows=False)
+    problem = assemble.problem(collected, asked.resolve(), "auto", None, fill=False)
     return problem, assemble.start(collected, problem)
 
 

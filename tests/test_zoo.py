@@ -100,7 +100,7 @@ def collected(source: Source, asked: config.Config) -> assemble.Collected:
 def test_each_recipe_is_traced_on_the_counts_in_its_lane(name, source):
     """Its log joint is a number, from sites and statistics of the shapes that it says."""
     asked = config.load(recipe(name), {})
-    problem = assemble.problem(collected(source, asked), asked.resolve(), asked.engine, None, share_rows=True)
+    problem = assemble.problem(collected(source, asked), asked.resolve(), asked.engine, None, fill=True)
     thetas = {site: jax.ShapeDtypeStruct(found.shape, float) for site, found in problem.sites.items()}
     found = jax.eval_shape(problem.log_joint, thetas, problem.facts, problem.stats)
     assert problem.lane in choose.legal(problem.spec) and (found.shape, found.dtype) == ((), float)
@@ -181,7 +181,7 @@ def in_memory(name: str, source: Source, folder: Path, patch) -> None:
     """What `scribe fit` does, from the moments without a search for the mode, and without predictive checks."""
     asked = config.load(recipe(name), {})
     found, options = collected(source, asked), inference.svi_options(asked)
-    problem = assemble.problem(found, asked.resolve(), asked.engine, None, share_rows=True)
+    problem = assemble.problem(found, asked.resolve(), asked.engine, None, fill=True)
     start = assemble.start(found, problem, asked.seed)
     guide = {"loc": start, "log_sd": {site: np.full(v.shape, LOG_SD) for site, v in start.items()}}
     ended = svi._optimise(problem, guide, None, options, lambda **_: None)

@@ -105,7 +105,7 @@ def timed(data: Path, case: Case) -> tuple[str, float, float | None, float]:
     settings = config.load(case.recipe)
     counts = reading.read([data], settings, False, Console(quiet=True))
     collected = assemble.collect(counts, settings.resolve())
-    problem = assemble.problem(collected, settings.resolve(), "auto", None, share_rows=True)
+    problem = assemble.problem(collected, settings.resolve(), "auto", None, fill=True)
     start = assemble.moments(collected, problem)
     lane = jax.jit(jax.value_and_grad(problem.log_joint))
     calls = 20 if problem.lane.exact else 3

@@ -51,7 +51,7 @@ class Elbo:
 
     def __init__(self, problem: Problem, start: dict):
         products = curvature.products(problem, start, problem.facts, problem.stats)
-        weights = {site: jnp.broadcast_to(problem.weight_of(site), v.shape) for site, v in start.items()}
+        weights = problem.weights(start)
         counted = {site: jnp.where(w > 0, w, 1.0) for site, w in weights.items()}  # padding stays where it is: its slope is 0
         log_sd = curvature.guide_log_sd(problem, curvature.diagonal(products))
         self.problem, self.gradients = problem, len(products)

@@ -70,6 +70,15 @@ class Problem:
         """What each element of a site counts for, to multiply it: multiplicities of cells, 0 for padding."""
         return self.facts.weight_of(self.sites[site].axes)
 
+    def weights(self, values: dict) -> dict:
+        """`weight_of` each site as large as its values, {site: array}."""
+        return {site: jnp.broadcast_to(self.weight_of(site), v.shape) for site, v in values.items()}
+
+    @property
+    def apart(self) -> bool:
+        """Whether each cell has a row of its own."""
+        return self.row_of_cell is None or len(np.unique(self.row_of_cell)) == self.cells.sizes[CELL]
+
     def filled(self, values: dict) -> dict:
         """Site arrays of the rows and genes there are, as long as those of the problem."""
         fill = lambda name, v: filled_cells_and_genes(v, self.sites[name].axes, self.facts.sizes)  # noqa: E731

@@ -124,7 +124,7 @@ def _figures(ended: deterministic.Ended) -> dict[str, float]:
 
 def _laplace(problem: Problem, found: mode.Mode, losses: list[float], seed: int, on_step: Callable) -> Fitted:
     """The curvature at the mode. `spec.hierarchical` and components have none that tells of the posterior (refusals.py)."""
-    if problem.minibatch is not None or problem.row_of_cell is not None:
+    if problem.minibatch is not None or not problem.apart:
         raise ValueError("a Laplace guide needs every cell in a row of its own, all of them at once (DESIGN.md 1.3)")
     middle = whitening.centred(problem, whitening.around(problem, found.thetas, seed), seed, on_step)
     converged = found.converged and middle.left < STILL_TO_GAIN
@@ -141,7 +141,8 @@ def _laplace(problem: Problem, found: mode.Mode, losses: list[float], seed: int,
 
 def _not_normal(problem: Problem, misfit: Mapping) -> dict[str, int]:
     """{not_normal_<parameter>: of how many genes the posterior is far from the guide}, the most first; those of none are left out."""
-    of_genes = {site: int((np.asarray(v) > FAR).sum()) for site, v in misfit.items() if GENE in problem.sites[site].axes}
+    far = {site: (np.asarray(v) > FAR) & (problem.weight_of(site) > 0) for site, v in misfit.items()}
+    of_genes = {site: int(v.sum()) for site, v in far.items() if GENE in problem.sites[site].axes}
     found = {f"{NOT_NORMAL}{site.removesuffix('_unconstrained')}": n for site, n in of_genes.items() if n}
     return dict(sorted(found.items(), key=lambda item: -item[1]))
 

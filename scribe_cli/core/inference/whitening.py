@@ -53,9 +53,13 @@ class Whitened:
 def around(problem: Problem, at: dict, seed: int = 0) -> dict:
     """Parameters of the Laplace guide {group: {site: array}} at a mode, where the Hessian is definite.
 
-    Every cell has a row of its own: rows that stand for several know less of a cell's spread.
+    Every cell has a row of its own: rows that stand for several know less of a cell's spread. Padding gets a standard Normal.
     """
-    params = {"loc": dict(at)} | blocks(curvature.products(problem, at, problem.facts, problem.stats))
+    padding = {site: w == 0 for site, w in problem.weights(at).items()}
+    found = jax.tree.map(np.array, curvature.products(problem, at, problem.facts, problem.stats))
+    for i, site in enumerate(found):
+        found[site][i] += padding[site]
+    params = {"loc": dict(at)} | blocks(found)
     size, unravel = sum(v.size for v in at.values()), ravel_pytree(at)[1]
 
     @jax.jit
@@ -63,7 +67,7 @@ def around(problem: Problem, at: dict, seed: int = 0) -> dict:
         gradient = jax.grad(lambda y: -problem.log_joint(laplace.points(params, unravel(y)), facts, stats))
         return jax.jvp(gradient, (jnp.zeros_like(v),), (v,))[1]
 
-    start = jax.random.normal(purpose_key(seed, "lanczos"), (size,))
+    start = jnp.where(ravel_pytree(padding)[0], 0.0, jax.random.normal(purpose_key(seed, "lanczos"), (size,)))
     values, vectors = extremes(lambda v: np.asarray(product(v, params, problem.facts, problem.stats)), np.asarray(start))
     directions = (vectors * values**-0.5).T
     return params | {f"{laplace.DIRECTION}{k}": unravel(jnp.asarray(d)) for k, d in enumerate(directions)}
@@ -113,7 +117,7 @@ def centred(problem: Problem, params: dict, seed: int = 0, on_step: Callable = l
             left = ascent.newton(evaluate, reached.x, slope, memory)[1]
         lost = standardised.lost(elbo.fresh(lambda: evaluate(reached.x))[1], memory, left)  # noqa: B023
         params = elbo.moved(params, _shared, reached.x)
-        if lost < standardised.bearable(elbo.size) or elbo.gradients + MORE * elbo.draws * CALLS > _affordable(problem):
+        if lost < standardised.bearable(elbo.free) or elbo.gradients + MORE * elbo.draws * CALLS > _affordable(problem):
             return Middle(params, left, lost, elbo.draws, elbo.gradients, elbo.misfit)
         elbo.take_more()
 
@@ -144,6 +148,7 @@ class _Elbo:
         self.shapes = {site: params["loc"][site].shape for site in sorted(params["loc"])}  # the order of ravel_pytree
         flat, self._unravel = ravel_pytree(params["loc"])
         self.size, self.value, self.misfit, self._of = flat.size, np.nan, {}, (problem.facts, problem.stats)
+        self.free = sum(int((w > 0).sum()) for w in problem.weights(params["loc"]).values())  # parameters, without padding
         self.calls = self.gradients = 0
         self._seed, self._pairs = seed, max(PAIRS, standardised.fewest(self.shapes))
         self._parts = self._drawn(1, seed)

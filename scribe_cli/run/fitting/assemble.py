@@ -75,17 +75,20 @@ def collect(counts: CountData, spec: ModelSpec) -> Collected:
     return Collected(counts, histogram, kinds, cells)
 
 
-def problem(collected: Collected, spec: ModelSpec, engine: str, batch_size: int | None, share_rows: bool) -> Problem:
-    """`share_rows`: for the mode and the mean-field guide, which allow equal cells to share a row; never NUTS."""
-    counts, centred = collected.counts, share_rows and svi.CENTRED
+def problem(collected: Collected, spec: ModelSpec, engine: str, batch_size: int | None, fill: bool) -> Problem:
+    """`fill`: rows are those of the kinds of cells, and they and the genes are filled up, for guides; equal cells share one, unless
+
+    they were put apart for a Laplace guide, which tells how sure a cell is. NUTS draws all that there is: cells alone.
+    """
+    counts, centred = collected.counts, fill and svi.CENTRED
     if batch_size is not None and batch_size < counts.n_cells:
         lane, size = lanes.load()["dense"], batch_size
     else:
         lane = choose.choose(spec, engine)
-        size = _affordable(lane, counts, collected.cells.sizes.get(COMPONENT, 1)) if share_rows else None
+        size = _affordable(lane, counts, collected.cells.sizes.get(COMPONENT, 1)) if fill and not collected.each else None
     if size is not None:
         return Problem(spec, lane, collected.cells, {}, collected.cells, None, _minibatch(counts, size), centred)
-    fill = share_rows and not lane.batched
+    fill = fill and not lane.batched
     rows = _device(filled_rows(lane, collected) if fill else collected.cells)
     row_of_cell = _rows(lane, collected).kinds.row_of_cell if fill else None
     bare = Problem(spec, lane, rows, {}, collected.cells, row_of_cell, centred=centred)

@@ -52,8 +52,9 @@ def _svi(collected: Collected, spec: ModelSpec, config: Config, console: Console
     if size is not None and size >= collected.counts.n_cells:
         console.notice(f"svi.batch_size {size:,}: there are {collected.counts.n_cells:,} cells, all are taken at every step")
     with console.phase("fit"):
-        shared = options.guide != "laplace"  # equal cells know less of each other's spread
-        problem = assemble.problem(collected, spec, config.engine, config.svi.batch_size, share_rows=shared)
+        if options.guide == "laplace":
+            collected = collected.apart()  # equal cells know less of each other's spread
+        problem = assemble.problem(collected, spec, config.engine, config.svi.batch_size, fill=True)
         start = assemble.start(collected, problem, config.seed, _progress(console))
         fitted = svi.fit(problem, start, options, _progress(console))
         problem, fitted, lost = _between_enough_nodes(collected, problem, fitted, options, console)
@@ -95,7 +96,7 @@ def _mcmc(collected: Collected, spec: ModelSpec, config: Config, console: Consol
     m = config.mcmc
     options = nuts.Options(m.n_warmup, m.n_samples, m.n_chains, m.svi_init, m.target_accept, config.seed)
     with console.phase("fit"):
-        problem = assemble.problem(collected, spec, config.engine, None, share_rows=False)
+        problem = assemble.problem(collected, spec, config.engine, None, fill=False)
         start = assemble.start(collected, problem)
         if m.svi_init and config.svi.model_dump(exclude_defaults=True):
             start, options = _guide_centre(collected, spec, config, console), replace(options, svi_init=False)
@@ -111,7 +112,7 @@ def _mcmc(collected: Collected, spec: ModelSpec, config: Config, console: Consol
 
 def _guide_centre(collected: Collected, spec: ModelSpec, config: Config, console: Console) -> dict:
     """Where chains start if the recipe says how to optimise: the location of the guide that this gives. Else at the mode."""
-    problem = assemble.problem(collected, spec, config.engine, config.svi.batch_size, share_rows=True)
+    problem = assemble.problem(collected, spec, config.engine, config.svi.batch_size, fill=True)
     start = assemble.start(collected, problem, config.seed, _progress(console))
     centre = problem.by_cell(svi.fit(problem, start, svi_options(config), _progress(console)).params["loc"])
     return program.uncentred(spec, problem.cells, centre)
