@@ -159,7 +159,7 @@ def log_shift_mixed(x, a, b):
         lost = lost + a * b * inverse * (1.0 - lost)
         ratio = ratio * (y * (y + a + b) * inverse)
     near = lost < 0.5
-    return jnp.where(near, jnp.log1p(-jnp.where(near, lost, 0.0)), jnp.log(jnp.where(near, 1.0, ratio)))
+    return jnp.where(near, log1p(-jnp.where(near, lost, 0.0)), jnp.log(jnp.where(near, 1.0, ratio)))
 
 
 @log_shift_mixed.defjvp
@@ -178,7 +178,7 @@ def log_rising(log_x, n):
     x = jnp.exp(log_x)
     a = x + SHIFT
     b = a + n
-    stirling = (a - 0.5) * jnp.log1p(n / a) + n * jnp.log(b) - n + stirling_tail(b) - stirling_tail(a)
+    stirling = (a - 0.5) * log1p(n / a) + n * jnp.log(b) - n + stirling_tail(b) - stirling_tail(a)
     return stirling + log_shift_ratio(x, log_x, n)
 
 

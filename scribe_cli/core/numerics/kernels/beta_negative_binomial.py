@@ -14,6 +14,7 @@ from ..special import (
     LOG_2,
     SHIFT,
     factorial_rest,
+    log1p,
     log_shift_mixed,
     log_shift_ratio,
     logaddexp,
@@ -64,7 +65,7 @@ def _moved(x):
 def _log_zero(r, a, kappa):
     """log Gamma(kappa + r) Gamma(kappa + a) / (Gamma(kappa) Gamma(kappa + a + r)), never above 0."""
     k, small = _moved(kappa)
-    large = (k - 0.5) * jnp.log1p(r / k * (a / (k + a + r))) - a * jnp.log1p(r / (k + a)) - r * jnp.log1p(a / (k + r))
+    large = (k - 0.5) * log1p(r / k * (a / (k + a + r))) - a * log1p(r / (k + a)) - r * log1p(a / (k + r))
     products = log_shift_mixed(jnp.where(small, kappa, LARGE), r, a)
     most = large + jnp.where(small, products, 0.0)
     return most - jnp.where(most < -SILENT, mixed(stirling_tail, k, r, a), 0.0)
@@ -76,8 +77,8 @@ def _log_rises(log_r, log_a, s, u):
     b, c = a + s, u + SHIFT
     (r_, small_r), (a_, small_a), (b_, small_b) = (_moved(x) for x in (r, a, b))
     d = s - jnp.where(small_a & ~small_b, float(SHIFT), 0.0)  # b_ - a_, which would lose the last digits of s
-    large = u * (jnp.log((r_ + u) / c) - jnp.log1p(d / (a_ + u))) + (r_ - 0.5) * jnp.log1p(u / r_)
-    large += (a_ - 0.5) * jnp.log1p(u / a_ * (d / (b_ + u))) - d * jnp.log1p(u / b_)
+    large = u * (jnp.log((r_ + u) / c) - log1p(d / (a_ + u))) + (r_ - 0.5) * log1p(u / r_)
+    large += (a_ - 0.5) * log1p(u / a_ * (d / (b_ + u))) - d * log1p(u / b_)
     tails = stirling_tail(r_ + u) - stirling_tail(r_) + stirling_tail(a_ + u) - stirling_tail(a_)
     tails += stirling_tail(b_) - stirling_tail(b_ + u)
     shifts = _shifts(log_r, u, small_r) + _shifts(log_a, u, small_a) - _shifts(jnp.log(b), u, small_b)

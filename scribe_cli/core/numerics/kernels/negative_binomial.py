@@ -5,7 +5,7 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 
-from ..special import HALF_LOG_2PI, SHIFT, log_shift_product, log_shift_ratio, log_sigmoid, softplus, stirling_tail
+from ..special import HALF_LOG_2PI, SHIFT, log1p, log_shift_product, log_shift_ratio, log_sigmoid, softplus, stirling_tail
 from . import AbstractKernel
 
 # Beyond log r = 60 the NB is the Poisson of its mean to 1e-20: the rest of log r moves to logit p, which keeps the
@@ -38,7 +38,7 @@ class NegativeBinomial(AbstractKernel):
         r = jnp.exp(log_r)
         v = jnp.where(u == 0, 1.0, u)  # a zero has its own form below; its gradient here must stay finite
         a, b, c = r + SHIFT, r + SHIFT + v, v + SHIFT
-        large = v * (jnp.log(b / c) + log_sigmoid(logit_p)) + ((a - 0.5) * jnp.log1p(v / a) - r * softplus(logit_p))
+        large = v * (jnp.log(b / c) + log_sigmoid(logit_p)) + ((a - 0.5) * log1p(v / a) - r * softplus(logit_p))
         small = stirling_tail(b) - stirling_tail(a) + log_shift_ratio(r, log_r, v) + _factorials(v)
         return jnp.where(u == 0, -r * softplus(logit_p), large + small)
 
