@@ -93,7 +93,7 @@ KINDS = {
         {**NBVCP, "svi": {"n_steps": 40, "early_stopping": False, "n_samples": 50}},
         "problem",
         ("not_converged",),
-        {"Convergence": ("problem", ("not converged after 40 steps", "raise svi.n_steps"))},
+        {"Convergence": ("problem", ("not converged after 40 steps", "set svi.n_steps"))},
         headline=("Do not rely", "has not converged"),
     ),
     "divergences": Kind(

@@ -234,7 +234,12 @@ def test_the_better_of_both_ends_is_kept(monkeypatch, adam_moves):
     monkeypatch.setattr(deterministic, "fit", lambda *_: dataclasses.replace(good, params=ended, why="few draws"))
     monkeypatch.setattr(svi, "_optimise", lambda *_: svi.Fitted(end_of_adam, None, *np.zeros((2, 1)), True, 0, 0))
     found = svi.fit(p, start_of(p), svi.Options())
-    assert found.params is good.params and found.given_up == "few draws" and found.optimiser == "lbfgs, then adam"
+    assert found.params is good.params and found.given_up == "few draws" and found.converged
+    # what is told is of the guide that is kept
+    if adam_moves:
+        assert found.optimiser == "lbfgs" and found.gain == good.decrement and found.losses is good.losses
+    else:
+        assert found.optimiser == "lbfgs, then adam" and len(found.losses) == 1
 
 
 def test_where_no_more_draws_are_to_be_had_the_last_nats_are_still_gained(monkeypatch):
@@ -309,3 +314,7 @@ def test_the_report_says_what_is_left_and_what_is_lost():
     assert "in 6 steps" in said and "in 13 steps on the ELBO of 16 fixed draws" in said and "0.004" in said and "0.12" in said
     assert not findings.of_svi(FOUND, 10)
     assert "mode has not been found after 6 steps (3 nats" in findings.of_svi(FOUND | {"converged": False}, 10)["not_converged"]
+    hierarchy = {name: v for name, v in FOUND.items() if not name.startswith("mode_")}
+    for found in (FOUND | {"mode_decrement": 1e-6}, hierarchy):
+        said = findings.of_svi(found | {"converged": False}, 10)["not_converged"]
+        assert "0.004 nats are left, 0.12 are lost" in said and "Adam's steps from there gained nothing" in said

@@ -105,12 +105,16 @@ def fit(problem: Problem, start: dict, options: Options, on_step: Callable = lam
         log_sds = curvature.guide_log_sd(problem, _diagonal(problem, start))
         return _optimise(problem, {"loc": dict(start), "log_sd": log_sds}, found, options, on_step)
     ended = deterministic.fit(problem, start, options.seed, on_step)
+    rates, figures = np.zeros(len(ended.losses)), _figures(ended)
+    before = Fitted(ended.params, found, ended.losses, rates, True, ended.decrement, 0.0, "lbfgs", figures, ended.why)
     if not ended.why:
-        return Fitted(ended.params, found, ended.losses, np.zeros(len(ended.losses)), True, ended.decrement, 0.0, "lbfgs", _figures(ended))
-    fitted = _optimise(problem, ended.params, found, options, on_step)
-    fitted = replace(fitted, optimiser="lbfgs, then adam", figures=_figures(ended), given_up=ended.why)
-    before = replace(fitted, params=ended.params)  # where few draws were too few Adam's steps may lose more than they gain
-    return before if _elbo(problem, before, options)[0] > _elbo(problem, fitted, options)[0] else fitted
+        return before
+    after = replace(_optimise(problem, ended.params, found, options, on_step), figures=figures, given_up=ended.why)
+    after = replace(after, optimiser="lbfgs, then adam")
+    if _elbo(problem, before, options)[0] > _elbo(problem, after, options)[0]:
+        # where few draws were too few Adam's steps may lose more than they gain; if these had ended, there was no more to gain
+        return replace(before, converged=after.converged)
+    return after
 
 
 def _figures(ended: deterministic.Ended) -> dict[str, float]:

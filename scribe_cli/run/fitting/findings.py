@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from ...core.axes import DATASET, GENE
+from ...core.inference import mode
 from ...core.inference.diagnostics import ESS, RHAT
 from ...core.inference.svi import NOT_NORMAL
 from ...core.model import parameterizations
@@ -77,13 +78,16 @@ def _not_converged(diagnostics: Mapping) -> dict[str, str]:
         text = f"the mode or the middle of the guide has not been found after {diagnostics['n_steps']:,} steps"
         left = f"{diagnostics['mode_decrement']:.3g} and {diagnostics['elbo_gain_last_window']:.3g} nats are left"
         return {"not_converged": f"{text} ({left}); choose guide: {{family: mean_field}}"}
+    if diagnostics["optimiser"] == "lbfgs" and diagnostics.get("mode_decrement", 0.0) < mode.TOLERANCE:
+        left = f"{diagnostics['guide_decrement']:.3g} nats are left, {diagnostics['guide_shortfall']:.3g} are lost for want of draws"
+        return {"not_converged": f"the guide has not converged ({left}), and Adam's steps from there gained nothing; set svi.n_steps for more of them"}
     if diagnostics["optimiser"] == "lbfgs":
         text = f"the mode has not been found after {diagnostics['mode_steps']:,} steps ({diagnostics['mode_decrement']:.3g} nats are left)"
         return {"not_converged": f"{text}, though the guide has; look at the counts and the priors before you trust the MAP"}
     gain, noise = diagnostics["elbo_gain_last_window"], diagnostics["elbo_noise_last_window"]
     seen = f"last gain {gain:.3g} nats, noise {noise:.3g}" if np.isfinite(gain) else "too few to judge by"
     steps = f"{diagnostics['n_steps']:,} steps ({seen})"
-    return {"not_converged": f"the fit has not converged after {steps}; raise svi.n_steps, or leave it null"}
+    return {"not_converged": f"the fit has not converged after {steps}; set svi.n_steps to more than these, or null if it is set"}
 
 
 def of_mcmc(d: Mapping) -> dict[str, str]:

@@ -60,7 +60,7 @@ def _svi(collected: Collected, spec: ModelSpec, config: Config, console: Console
         problem, fitted, lost = _between_enough_nodes(collected, problem, fitted, options, console)
     if fitted.given_up:
         why = fitted.given_up
-        console.notice(f"the deterministic optimiser has given up ({why}): Adam has gone on, and the better guide is kept")
+        console.notice(f"the deterministic optimiser has given up ({why}): Adam has gone on, and the better guide is kept, that of {fitted.optimiser}")
     with console.phase("draws"):
         posterior = svi.posterior(problem, fitted, options)
     found = posterior.diagnostics
@@ -97,7 +97,7 @@ def _mcmc(collected: Collected, spec: ModelSpec, config: Config, console: Consol
     options = nuts.Options(m.n_warmup, m.n_samples, m.n_chains, m.svi_init, m.target_accept, config.seed)
     with console.phase("fit"):
         problem = assemble.problem(collected, spec, config.engine, None, fill=False)
-        start = assemble.start(collected, problem)
+        start = assemble.start(collected, problem, config.seed, _progress(console))
         if m.svi_init and config.svi.model_dump(exclude_defaults=True):
             start, options = _guide_centre(collected, spec, config, console), replace(options, svi_init=False)
         chains = nuts.fit(problem, start, options, _progress(console))
