@@ -12,7 +12,8 @@ from scribe_cli.core.axes import COMPONENT
 from scribe_cli.core.inference import components, mode
 from scribe_cli.core.inference.components import responsibilities
 from scribe_cli.core.model import program
-from scribe_cli.run.fitting import assemble, findings
+from scribe_cli.run.fitting import assemble, findings, inference
+from scribe_cli.run.terminal.console import Console
 from tests import mixtures, recovery
 from tests import recipes_zoo as recipes
 from tests.adjusted_rand import adjusted_rand
@@ -282,6 +283,18 @@ def test_equal_cells_have_equal_probabilities():
     p = responsibilities(csr_array(POOR["two distinct cells"].astype(np.int32)), 3)
     assert (p[:, :15] == p[:, :1]).all() and (p[:, 15:] == p[:, 15:16]).all()
     assert p[:, 0].argmax() != p[:, 15].argmax()
+
+
+@pytest.mark.parametrize("method", ["svi", "mcmc"])
+def test_a_seed_starts_components_elsewhere(monkeypatch, method):
+    """Whatever the method: stability is seen by other seeds."""
+    seen = []
+    monkeypatch.setattr(assemble.components, "responsibilities", lambda *_, seed, **__: seen.append(seed) or 1 / 0)
+    recipe = {"model": "nbdm", "n_components": 2, "inference_method": method, "seed": 7}
+    asked, collected = recovery.read(recipe, COUNTS)
+    with pytest.raises(ZeroDivisionError):
+        inference.infer(collected, asked.resolve(), asked, Console(quiet=True))
+    assert seen == [7]
 
 
 def test_many_counts_leave_cells_where_they_are_told_apart():

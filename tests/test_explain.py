@@ -170,7 +170,21 @@ def test_what_the_method_does(settings, said, capsys):
     assert re.search(f"^inference: .*{said}", capsys.readouterr().out, re.M)
 
 
-@pytest.mark.parametrize("setting, said", [("engine=dense", "dense, exact (engine: dense)"), ("svi.batch_size=9", "dense, exact (svi.batch_size)")])
-def test_the_dense_sum_where_it_is_asked_for(setting, said, capsys):
-    assert main(["recipe", "explain", "nbvcp", "--set", setting]) == 0
-    assert f"likelihood: {said}\n" in capsys.readouterr().out
+@pytest.mark.parametrize(
+    "settings, said",
+    [
+        (["engine=dense"], "dense, exact (engine: dense)"),
+        (["svi.batch_size=9"], "dense, exact (svi.batch_size)"),
+        (["inference_method=mcmc", "svi.batch_size=9"], "separable, exact"),  # the batches are of the start alone
+    ],
+)
+def test_the_dense_sum_where_it_is_asked_for(settings, said, capsys):
+    assert main(["recipe", "explain", "nbvcp", *(w for s in settings for w in ("--set", s))]) == 0
+    assert f"likelihood: {said}" in capsys.readouterr().out
+
+
+def test_a_batch_of_all_cells_is_none(tmp_path, capsys):
+    source = fits.h5ad(tmp_path)
+    assert main(["recipe", "explain", "nbdm", "--data", str(source.path), "--set", "svi.batch_size=100000"]) == 0
+    out = capsys.readouterr().out
+    assert "likelihood: histogram, exact" in out and "then Adam on the ELBO" in out and "at a time" not in out

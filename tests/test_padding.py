@@ -108,3 +108,12 @@ def test_weights_add_up_to_what_there_is(name):
     for site, found in filled.sites.items():
         total = float(np.broadcast_to(filled.weight_of(site), found.shape).sum())
         assert total == np.prod(plain.sites[site].shape)
+
+
+@pytest.mark.parametrize(("asked", "size"), [(None, 16), (N_CELLS - 1, N_CELLS - 1), (N_CELLS, None), (10 * N_CELLS, None)])
+def test_who_asks_for_all_cells_at_once_gets_them(monkeypatch, asked, size):
+    """Of a dense sum that is large otherwise too, which nobody's word divides into minibatches."""
+    monkeypatch.setattr(assemble, "WHOLE", 10)
+    of_data, spec = collected("histogram")
+    minibatch = assemble.problem(of_data, spec, "dense", asked, fill=True).minibatch
+    assert (minibatch and minibatch.size) == size

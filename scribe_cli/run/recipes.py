@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
+from ..core.axes import CELL
 from ..core.model.spec import ModelSpec
 from ..errors import InputMissing, UsageError, did_you_mean, listed
 from .options import RecipeOptions
@@ -54,11 +55,12 @@ def explain(asked: RecipeOptions, console: Console) -> tuple[str, Table, str]:
     _refuse_unread(asked)
     config = recipes.load(asked.recipe, asked.overrides)
     spec = config.resolve()
-    sizes = None
+    sizes, batch_size = None, config.svi.batch_size
     if asked.data is not None:
         from ..data.facts import facts_of
 
         sizes = facts_of(_read(asked, config, console), spec).sizes
+        batch_size = batch_size if batch_size is not None and batch_size < sizes[CELL] else None
     from ..core.model import explain as explaining
 
     found = explaining.explain(spec, sizes)
@@ -68,11 +70,11 @@ def explain(asked: RecipeOptions, console: Console) -> tuple[str, Table, str]:
         for site, shape in zip(found.sites, shapes, strict=True)
     ]
     columns = ("sampled", "axes", "coordinate") if sizes is None else ("sampled", "axes", "shape", "coordinate")
-    told = f"likelihood: {_likelihood(config, found.lanes)}\ninference: {_inference(config, spec)}"
+    told = f"likelihood: {_likelihood(config, batch_size, found.lanes)}\ninference: {_inference(config, batch_size, spec)}"
     return "\n".join(found.equations), Table(columns, rows), told
 
 
-def _inference(config: recipes.Config, spec: ModelSpec) -> str:
+def _inference(config: recipes.Config, batch_size: int | None, spec: ModelSpec) -> str:
     """What the recipe's method does, and where the model decides, why."""
     several = "of a hierarchy" if spec.hierarchical else "of components" if spec.mixed else None
     if config.inference_method == "mcmc":
@@ -86,8 +88,8 @@ def _inference(config: recipes.Config, spec: ModelSpec) -> str:
         return "the mode by Newton's method, then its curvature as the guide (laplace), moved to where the ELBO is highest"
     mode = "the mode by Newton's method" + (", scales held (of a hierarchy it is no estimate)" if spec.hierarchical else "")
     asked = [f"svi.{key}" for key in ADAMS if getattr(config.svi, key) is not None]
-    if config.svi.batch_size is not None:
-        return f"Adam on the ELBO of a mean-field guide, {config.svi.batch_size:,} cells at a time ({' and '.join(asked)})"
+    if batch_size is not None:
+        return f"Adam on the ELBO of a mean-field guide, {batch_size:,} cells at a time ({' and '.join(asked)})"
     if asked:
         return f"{mode}, then Adam on the ELBO of a mean-field guide from there ({' and '.join(asked)})"
     return f"{mode}, then a mean-field guide from there by L-BFGS on the ELBO of fixed draws; {_otherwise(config, spec)}"
@@ -100,11 +102,12 @@ def _otherwise(config: recipes.Config, spec: ModelSpec) -> str:
     return f"by Adam if that does not converge{large}, or with {', '.join(f'svi.{key}' for key in ADAMS[:-1])} or svi.{ADAMS[-1]}"
 
 
-def _likelihood(config: recipes.Config, lanes: Sequence[str]) -> str:
-    """Who asks for the dense sum, or for some cells at a time, gets it whatever is cheaper."""
+def _likelihood(config: recipes.Config, batch_size: int | None, lanes: Sequence[str]) -> str:
+    """Who asks for the dense sum, or for some cells at a time, gets it whatever is cheaper; chains take all cells."""
     if config.engine == "dense":
         return "dense, exact (engine: dense)"
-    return "dense, exact (svi.batch_size)" if config.svi.batch_size is not None else _ways(*lanes)
+    some = batch_size is not None and config.inference_method == "svi"
+    return "dense, exact (svi.batch_size)" if some else _ways(*lanes)
 
 
 def _ways(cheapest: str, *others: str) -> str:

@@ -85,7 +85,8 @@ def problem(collected: Collected, spec: ModelSpec, engine: str, batch_size: int 
         lane, size = lanes.load()["dense"], batch_size
     else:
         lane = choose.choose(spec, engine)
-        size = _affordable(lane, counts, collected.cells.sizes.get(COMPONENT, 1)) if fill and not collected.each else None
+        whole = not fill or collected.each or batch_size is not None  # who asks for all cells gets them
+        size = None if whole else _affordable(lane, counts, collected.cells.sizes.get(COMPONENT, 1))
     if size is not None:
         return Problem(spec, lane, collected.cells, {}, collected.cells, None, _minibatch(counts, size), centred)
     fill = fill and not lane.batched
