@@ -322,7 +322,7 @@ REFUSED = [
         "priors.mu",
         "replaces",
     ),
-    ({"model": "nbdm", "expression_anchor": True, "priors": {"r": [0, 1]}}, "priors.r", "replaces"),
+    ({"model": "nbdm", "expression_anchor": True, "priors": {"r": [0, 1]}}, "priors.r", "samples no r"),
     ({"model": "nbdm", "expression_anchor": True, "priors": {"mu": [0, 1]}}, "priors.mu", "replaces"),
     ({"model": "twostate", "expression_anchor": True, "priors": {"mu": [0, 1]}}, "priors.mu", "replaces"),
     (
@@ -566,6 +566,12 @@ OVERRULED = (
     ("overdispersion_dataset_prior", "real line"),
     ("expression_prior", "decoder"),
 )
+
+
+def test_an_anchor_leaves_the_dispersion_its_prior():
+    """r is the dispersion where mu is sampled, and the mean elsewhere."""
+    spec = resolve({"model": "nbdm", "parameterization": "mean_disp", "expression_anchor": True, "priors": {"r": [0.5, 2]}})
+    assert spec["r"].prior.args == resolve({"model": "nbdm", "parameterization": "mean_disp", "priors": {"r": [0.5, 2]}})["r"].prior.args
 
 
 def test_every_rule_is_met_by_some_refusal():

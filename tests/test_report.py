@@ -13,19 +13,22 @@ import sys
 from collections.abc import Mapping
 from html.parser import HTMLParser
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from scribe_cli.cli.main import main
 from scribe_cli.core.axes import CELL, GENE
+from scribe_cli.core.model import derive
+from scribe_cli.core.model.resolve import resolve
 from scribe_cli.data.source import InMemory, Source
 from scribe_cli.io import manifest
 from scribe_cli.io.fit import open_fit, write_fit
 from scribe_cli.io.outputs import Array, FitOutputs, Told
 from scribe_cli.run.fitting import choice, misfit
 from scribe_cli.run.fitting.metrics import WARNINGS, warning_flags
-from scribe_cli.run.reporting import equations, genes, verdict
+from scribe_cli.run.reporting import equations, genes, verdict, words
 from scribe_cli.run.reporting.build import build
 from scribe_cli.run.reporting.material import Material
 from tests import fits, reports
@@ -285,6 +288,25 @@ def test_what_made_the_fit_is_there(tmp_path):
     text = reports.text(page(written(tmp_path, made_up(tmp_path))))
     for part in ("scribe fit input.h5ad", "a notice", "0123456789abcdef", "jax 0.10", "Seed 42", "model: nbdm", "read 1.0"):
         assert part in text
+
+
+@pytest.mark.parametrize(
+    "recipe, said, not_said",
+    [
+        ({}, "the same in every cell. All genes share one p, so variance over mean is the same", "gate"),
+        ({"overdispersion": "bnb", "unconstrained": True}, "All genes share one p.", "variance over mean"),
+        ({"model": "zinb"}, "\u03bc is the mean count of a gene, its gate aside, the same in every cell.", "variance over mean"),
+        ({"n_components": 2, "mixture_params": ["r"]}, "the same in every cell of one component. All genes share one p, so", "gate"),
+        ({"n_components": 2, "mixture_params": "all"}, "All genes share one p in each component, so", "gate"),
+        ({"parameterization": "mean_disp"}, "Each gene has a dispersion of its own", "one p"),
+    ],
+)
+def test_a_model_in_words_is_the_model(recipe, said, not_said):
+    spec = resolve({"model": "nbdm"} | recipe)
+    axes = {row.name: row.axes for row in derive.reported(spec)}
+    stored = SimpleNamespace(spec=spec, axes=axes.get, coords={"component": ["a", "b"]})
+    text = " ".join(words.model(SimpleNamespace(stored=stored, recipe={"priors": {}})))
+    assert said in text and not_said not in text
 
 
 @pytest.mark.parametrize(

@@ -183,15 +183,7 @@ HIERARCHY_RULES = (
         )
         for name in ("p", "phi")
     ),
-    *(
-        Rule(
-            f"priors.{name}",
-            none_of("expression_anchor"),
-            "expression_anchor replaces the prior of the mean",
-            "keep one",
-        )
-        for name in ("mu", "r")
-    ),
+    Rule("priors.mu", none_of("expression_anchor"), "expression_anchor replaces the prior of the mean", "keep one"),
 )
 
 REPLACED_RULES = (

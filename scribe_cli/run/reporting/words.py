@@ -25,9 +25,11 @@ CAPTURE = (
     "Each cell shows only a share of its molecules, its capture probability \u03bd: the mean count of a gene in a cell "
     "is \u03bd of the cell times \u03bc of the gene."
 )
-NO_CAPTURE = "Every cell is taken to be seen equally well: \u03bc is the mean count of a gene, the same in every cell."
+NO_CAPTURE = "Every cell is taken to be seen equally well: \u03bc is the mean count of a gene{gate}, the same in every cell{each}."
+BUT_FOR_THE_GATE = ", its gate aside"
 GATED = "Beyond these zeros a count may be zero for technical reasons, with a probability of the gene's own, the gate."
-ONE_P = "All genes share one p, so variance over mean is the same for all of them."
+ONE_P = "All genes share one p{each}{so}."
+ONE_RATIO = ", so variance over mean is the same for all of them"  # without a gate, and without \u03c9
 OWN_R = "Each gene has a dispersion of its own, whatever its mean."
 
 
@@ -48,10 +50,18 @@ def fitted(m: Material) -> str:
 def model(m: Material) -> list[str]:
     """Sentences."""
     spec = m.stored.spec
-    said = [LAWS[spec.kernel], CAPTURE if spec.capture else NO_CAPTURE, *([GATED] if spec.gated else [])]
+    seen = CAPTURE if spec.capture else NO_CAPTURE.format(gate=BUT_FOR_THE_GATE if spec.gated else "", each=_each(m, "mu", "of one"))
+    said = [LAWS[spec.kernel], seen, *([GATED] if spec.gated else [])]
     if spec.family == "negative_binomial":
-        said.append(OWN_R if GENE in m.stored.axes("p") else ONE_P)
+        plain = spec.kernel == "negative_binomial" and not spec.gated
+        said.append(OWN_R if GENE in m.stored.axes("p") else ONE_P.format(each=_each(m, "p", "in each"), so=ONE_RATIO if plain else ""))
     return said + _parts(m) + scale(m)
+
+
+def _each(m: Material, name: str, which: str) -> str:
+    """" <which> component and dataset", where a parameter differs between these."""
+    apart = [axis for axis in (COMPONENT, DATASET) if axis in m.stored.axes(name)]
+    return f" {which} {' and '.join(apart)}" if apart else ""
 
 
 def _parts(m: Material) -> list[str]:
