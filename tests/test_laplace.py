@@ -143,8 +143,8 @@ def test_what_is_lost_for_want_of_draws_is_told_and_more_are_taken_where_they_co
 
 
 def test_what_is_far_from_a_normal_is_named():
-    found = {"converged": True, "not_normal_k_off": 62, "not_normal_burst_size": 6}
-    assert "k_off of 62 genes and burst_size of 6 genes" in findings.of_svi(found, 200)["guide_not_normal"]
+    found = {"converged": True, "not_normal_k_off": 62, "not_normal_burst_size": 6, "not_normal_mu": 0}
+    assert "k_off of 62 genes and burst_size of 6 genes;" in findings.of_svi(found, 200)["guide_not_normal"]
     assert not findings.of_svi(found, 2000) and not findings.of_svi({"converged": True}, 200)
 
 
@@ -163,11 +163,13 @@ def test_a_density_that_is_not_finite_around_the_mode_is_an_error():
 def test_from_a_recipe_to_its_results(tmp_path, capsys):
     source, out = fits.h5ad(tmp_path), tmp_path / "out"
     settings = ["guide.family=laplace", "svi.n_samples=40", "output.ppc_samples=2", "output.unconstrained=true"]
-    words = ["fit", source.path, "--recipe", "zinb", "-o", out, *(w for s in settings for w in ("--set", s))]
+    gate = ["--fail-on", "not_normal_gate>99"]
+    words = ["fit", source.path, "--recipe", "zinb", "-o", out, *gate, *(w for s in settings for w in ("--set", s))]
     assert main([*map(str, words)]) == 0
     result = load(out)
     assert result.stored.guide["family"] == "laplace" and result.metrics["optimiser"] == "newton"
     assert result.metrics["converged"] and result.metrics["n_steps"] == result.metrics["mode_steps"]
+    assert {"not_normal_gate", "not_normal_mu"} == {name for name in result.metrics if name.startswith("not_normal_")}
     assert main(["sample", str(out), "-n", "40", "-o", str(tmp_path / "s.zarr"), "-q"]) == 0
     with xarray.open_datatree(tmp_path / "s.zarr", engine="zarr") as again, xarray.open_datatree(out / "posterior.zarr", engine="zarr") as own:
         for name in ("mu", "gate", "phi"):

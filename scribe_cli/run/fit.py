@@ -81,4 +81,5 @@ def _record(asked: FitOptions, run: Run, did: str, checked: Sequence[Gate]) -> F
 
 
 def _gates(texts: Sequence[str], config: Config) -> list[Gate]:
-    return [gates.parse(text, metrics.metric_names(config.inference_method)) for text in texts]
+    known = [*metrics.metric_names(config.inference_method), *metrics.of_guide(config)]
+    return [gates.parse(text, known) for text in texts]

@@ -22,13 +22,12 @@ from ...errors import NumericalError
 from ..axes import GENE
 from ..model import derive
 from ..padding import cut, on_ladder
-from . import batches, curvature, deterministic, guides, initial, mode, settling, whitening
+from . import NOT_NORMAL, batches, curvature, deterministic, guides, initial, mode, settling, whitening
 from .plan import Plan
 from .posterior import Posterior, blocks, lifted
 from .problem import Problem, normals, purpose_key
 
 STILL_TO_GAIN = 1.0  # nats, by moving a Laplace guide on, of one that is where it should be
-NOT_NORMAL = "not_normal_"  # before a parameter, in metrics.json
 FAR = 1.0  # misfit of an element of a Laplace guide: its slope is wrong by as much as it is large
 SCALE_UNIT = 0.1  # of the log of a hierarchy's scale, at least
 CHUNK = 50  # steps between two looks at the host
@@ -144,10 +143,10 @@ def _laplace(problem: Problem, found: mode.Mode, losses: list[float], seed: int,
 
 
 def _not_normal(problem: Problem, misfit: Mapping) -> dict[str, int]:
-    """{not_normal_<parameter>: of how many genes the posterior is far from the guide}, the most first; those of none are left out."""
+    """{not_normal_<parameter>: of how many genes the posterior is far from the guide}, the most first."""
     far = {site: (np.asarray(v) > FAR) & (problem.weight_of(site) > 0) for site, v in misfit.items()}
     of_genes = {site: int(v.sum()) for site, v in far.items() if GENE in problem.sites[site].axes}
-    found = {f"{NOT_NORMAL}{site.removesuffix('_unconstrained')}": n for site, n in of_genes.items() if n}
+    found = {f"{NOT_NORMAL}{site.removesuffix('_unconstrained')}": n for site, n in of_genes.items()}
     return dict(sorted(found.items(), key=lambda item: -item[1]))
 
 

@@ -7,9 +7,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from ...core.axes import DATASET, GENE
-from ...core.inference import mode
+from ...core.inference import NOT_NORMAL, mode
 from ...core.inference.diagnostics import ESS, RHAT
-from ...core.inference.svi import NOT_NORMAL
 from ...core.model import parameterizations
 from ...core.model.spec import ModelSpec
 from ...errors import listed
@@ -66,7 +65,7 @@ def _not_normal(genes: Mapping[str, int], n_genes: int) -> dict[str, str]:
     """genes: of a Laplace guide, {parameter: how many genes' posterior it is far from}, the most first."""
     if max(genes.values(), default=0) <= MISFIT_SHARE * n_genes:
         return {}
-    named = " and ".join(f"{name} of {n:,} genes" for name, n in genes.items())
+    named = " and ".join(f"{name} of {n:,} genes" for name, n in genes.items() if n)
     advice = "choose guide: {family: mean_field}"
     return {"guide_not_normal": f"the posterior is far from the Normal of its mode in {named}; {advice}"}
 

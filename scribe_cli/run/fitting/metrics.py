@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from ...core.axes import GENE
+from ...core.inference import NOT_NORMAL
+from ..recipe.config import Config
+
 # every metric but the warnings; what a method does not have is not among its metrics
 COMMON = (
     "converged",
@@ -81,6 +85,12 @@ def metric_names(method: str) -> list[str]:
     """Every key of metrics.json of this method that is a number or true or false."""
     names = [*COMMON, *OF_METHOD[method], *(f"warning_{name}" for name, methods in WARNINGS.items() if method in methods)]
     return [name for name in names if name not in TEXTS]
+
+
+def of_guide(config: Config) -> list[str]:
+    """The keys that are of the parameters of the model: of a Laplace guide the genes whose posterior is far from it."""
+    laplace = config.inference_method == "svi" and config.guide.family == "laplace"
+    return [f"{NOT_NORMAL}{p.name}" for p in config.resolve().params if laplace and GENE in p.axes]
 
 
 def warning_flags(method: str, found: Mapping[str, str]) -> dict[str, bool]:
